@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -92,12 +93,13 @@ async def test_sockets_survive_a_database_that_does_not_answer(
 
     monkeypatch.setattr(accounts, "open_among", fail)
     running = asyncio.create_task(sessions.run())
-    with sessions.watched(session.id) as ended:
+    ended = asyncio.Event()
+    with sessions.watched(session.id, ended.set):
         await asyncio.wait_for(failed.wait(), 30)
-        assert not ended.done()
+        assert not ended.is_set()
         accounts.end_session(session.id)
         monkeypatch.setattr(accounts, "open_among", open_among)
-        await asyncio.wait_for(ended, 30)
+        await asyncio.wait_for(ended.wait(), 30)
     running.cancel()
 
 
@@ -108,15 +110,15 @@ async def test_more_sessions_than_one_query_holds(guarded: Any, store: Store) ->
     assert user is not None
     session = accounts.open_session(user[0])
     sessions = OpenSessions(store, accounts, 3600)
-    with sessions.watched(session.id) as still_open, sessions.watched(session.id) as too:
-        contexts = [sessions.watched(f"{number:032x}") for number in range(1100)]
-        futures = [context.__enter__() for context in contexts]
+    told: list[int | str] = []
+    with ExitStack() as sockets:
+        for number in (*range(1100), "open", "open too"):
+            name = f"{number:032x}" if isinstance(number, int) else session.id
+            sockets.enter_context(sessions.watched(name, partial(told.append, number)))
         await sessions.check()
-        assert all(future.done() for future in futures)
-        assert not still_open.done()
+        assert told.count(0) == 1
+        assert set(told) == set(range(1100))
         accounts.end_session(session.id)
+        told.clear()
         await sessions.check()
-        assert still_open.done()
-        assert too.done()
-        for context in contexts:
-            context.__exit__(None, None, None)
+        assert {"open", "open too"} <= set(told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -32,11 +32,12 @@ class Fakes:
     async def run(self, _method: object, *_args: object) -> None:
         return None
 
-    async def follow(self, submission_id: int, after: int, epoch: str | None) -> AsyncIterator[tuple[()]]:
+    def subscribe(self, _submission_id: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def reader(self, _subscription: None, submission_id: int, after: int, epoch: str | None) -> Any:
         self.followed.append((submission_id, after, epoch))
-        batches: tuple[tuple[()], ...] = ()
-        for batch in batches:
-            yield batch
+        return SimpleNamespace(ended=True, leave=lambda _relay: None)
 
     @asynccontextmanager
     async def slot(self, _key: str, _limit: int) -> AsyncIterator[None]:

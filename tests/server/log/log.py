@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 
+from subcli.server.log.bus import Bus, Subscription
+from subcli.server.log.feed import Reader
 from subcli.server.log.records import EventPage, LogEnd, Record, record
 
 
@@ -47,3 +49,61 @@ class Log:
     async def ends(self, ids: Collection[int]) -> Mapping[int, LogEnd]:
         self.comparisons += 1
         return dict.fromkeys(ids, LogEnd(len(self.records), self.epoch))
+
+
+class _Parked:
+    """Takes what it is handed, whenever it feels like it."""
+
+    def __init__(self, takes: Callable[[], bool]) -> None:
+        self._takes = takes
+        self.told = asyncio.Event()
+        self.taken: list[Sequence[Record]] = []
+
+    def take(self, records: Sequence[Record], frames: bytes) -> bool:
+        assert frames == b"".join(each.frame for each in records)
+        if not self._takes():
+            return False
+        self.taken.append(records)
+        self.told.set()
+        return True
+
+    def wake(self) -> None:
+        self.told.set()
+
+
+async def follow(
+    bus: Bus,
+    read: Callable[[int, int], Awaitable[EventPage]],
+    submission_id: int,
+    after: int,
+    epoch: str | None = None,
+    page_size: int = 500,
+    takes: Callable[[], bool] = lambda: True,
+) -> AsyncGenerator[Sequence[Record], None]:
+    """Yield the events after a position, in batches, until `complete`.
+
+    Args:
+        takes: whether to take what the bus hands out at that moment.
+    """
+    with bus.subscribe(submission_id) as subscription:
+        reader = Reader(subscription, read, after, epoch, page_size)
+        while not reader.ended:
+            if batch := await reader.next():
+                yield batch
+                continue
+            parked = _Parked(takes)
+            if not reader.ended and reader.park(parked):
+                try:
+                    await parked.told.wait()
+                finally:
+                    subscription.leave(parked)
+                for batch in parked.taken:
+                    reader.took(batch)
+                    yield batch
+
+
+async def beyond(subscription: Subscription, position: int) -> None:
+    """Wait until there is more than this position."""
+    parked = _Parked(lambda: False)
+    if subscription.park(position, parked):
+        await parked.told.wait()

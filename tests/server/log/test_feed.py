@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from subcli.server.log.bus import MemoryBus
-from subcli.server.log.feed import compare_once, follow
+from subcli.server.log.feed import compare_once
 from subcli.server.log.records import EventPage, Record, ReplacedError
-from tests.server.log.log import Log
+from tests.server.log.log import Log, follow
 
 SUBMISSION = 42
 
@@ -46,7 +46,14 @@ async def one_interleaving(seed: int) -> None:
         position = start = rng.randrange(min(3, len(log.records) + 1))
         while True:
             await turns(20)
-            stream = follow(bus, log.read, SUBMISSION, position, page_size=rng.choice((1, 5, 500)))
+            stream = follow(
+                bus,
+                log.read,
+                SUBMISSION,
+                position,
+                page_size=rng.choice((1, 5, 500)),
+                takes=rng.choice((lambda: False, lambda: rng.random() < 0.5, lambda: True)),
+            )
             async for batch in stream:
                 seen += [item.seq for item in batch]
                 position = seen[-1]

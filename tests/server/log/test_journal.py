@@ -16,6 +16,7 @@ from subcli.server.log.feed import Journal, compare_once
 from subcli.server.log.records import Append, LogEnd, NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
+from tests.server.log.log import beyond
 
 
 def submit(store: Store) -> int:
@@ -88,7 +89,7 @@ async def test_positions_are_compared_until_the_log_can_be_read(
         return dict.fromkeys(ids, LogEnd(7, None))
 
     with bus.subscribe(1) as one, bus.subscribe(2) as other:
-        waiting = [asyncio.create_task(each.changed(6)) for each in (one, other)]
+        waiting = [asyncio.create_task(beyond(each, 6)) for each in (one, other)]
         async with asyncio.timeout(5):
             await compare_once(bus, [1], ends)
             await asyncio.gather(*waiting)

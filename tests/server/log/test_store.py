@@ -661,3 +661,16 @@ def test_a_claim_on_another_log_of_the_same_id(store: Store) -> None:
         store.interruptions.hand_back(stale, "because")
     with pytest.raises(StaleFenceError):
         store.interruptions.fail(stale, Failure("because"), 3, 5)
+
+
+def test_listing_reads_no_more_than_it_shows(store: Store, engine: Engine) -> None:
+    """Of all problems, or of one, however many others the owner has submitted."""
+    if engine.dialect.name != "sqlite":
+        # A table this small is read whole there; the schema, which a test compares, is the same.
+        return
+    plans: list[str] = []
+    with engine.connect() as connection:
+        for condition in ("", "AND problem = 'echo'"):
+            query = f"SELECT id FROM submissions WHERE owner_id = 1 {condition} ORDER BY id DESC LIMIT 20"
+            plans += [row[-1] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
+    assert [plan.partition("(")[2] for plan in plans] == ["owner_id=?)", "owner_id=? AND problem=?)"], plans

@@ -15,13 +15,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from subcli.server.log.bus import MemoryBus
-from subcli.server.log.feed import compare_once, follow
+from subcli.server.log.feed import compare_once
 from subcli.server.log.records import Record, record
 from subcli.server.observe.tasks import end
 from subcli.server.redis.bus import COMPARE_WHILE_AWAY_S, SILENCE_S, RedisBus
 from subcli.server.redis.connection import connect, namespace
 from subcli.server.redis.outbox import Outbox, decode, encode, encode_head
-from tests.server.log.log import Log
+from tests.server.log.log import Log, follow
 
 if TYPE_CHECKING:
     from tests.backends import RedisServer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,8 +55,8 @@ class Identities(Protocol):
     def seconds_left(self, identity: Identity) -> float | None:
         """Seconds until the identity expires; None if it does not."""
 
-    def watched(self, identity: Identity) -> AbstractContextManager[asyncio.Future[None]]:
-        """A future that is done soon after the identity has ended before it expired."""
+    def watched(self, identity: Identity, ended: Callable[[], object]) -> AbstractContextManager[None]:
+        """While the context is open, `ended` is called soon after the identity has ended before it expired."""
 
     async def run(self) -> None:
         """Do periodic work until cancelled."""
@@ -81,9 +81,8 @@ class DemoIdentities:
     def seconds_left(self, identity: Identity) -> float | None:
         return None
 
-    @contextmanager
-    def watched(self, identity: Identity) -> Iterator[asyncio.Future[None]]:
-        yield asyncio.get_running_loop().create_future()
+    def watched(self, identity: Identity, ended: Callable[[], object]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -124,11 +123,8 @@ class TokenIdentities:
     def seconds_left(self, identity: Identity) -> float | None:
         return None if identity.access is None else self._tokens.seconds_left(identity.access)
 
-    @contextmanager
-    def watched(self, identity: Identity) -> Iterator[asyncio.Future[None]]:
-        session = "" if identity.access is None else identity.access.session
-        with self._sessions.watched(session) as ended:
-            yield ended
+    def watched(self, identity: Identity, ended: Callable[[], object]) -> AbstractContextManager[None]:
+        return self._sessions.watched("" if identity.access is None else identity.access.session, ended)
 
     async def _consume(self, watch: WatchClaims) -> Identity:
         identity = await self._identity(watch.access)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
@@ -32,19 +32,18 @@ class OpenSessions:
         self._store = store
         self._accounts = accounts
         self._interval_s = interval_s
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._watching: dict[str, set[Callable[[], object]]] = {}
 
     @contextmanager
-    def watched(self, session_id: str) -> Iterator[asyncio.Future[None]]:
-        """A future that is done once the session has ended."""
-        ended = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(session_id, set()).add(ended)
+    def watched(self, session_id: str, ended: Callable[[], object]) -> Iterator[None]:
+        """While the context is open, `ended` is called once the session has ended."""
+        self._watching.setdefault(session_id, set()).add(ended)
         try:
-            yield ended
+            yield
         finally:
-            self._waiting[session_id].discard(ended)
-            if not self._waiting[session_id]:
-                del self._waiting[session_id]
+            self._watching[session_id].discard(ended)
+            if not self._watching[session_id]:
+                del self._watching[session_id]
 
     async def run(self) -> NoReturn:
         """Check for ended sessions until cancelled."""
@@ -57,12 +56,11 @@ class OpenSessions:
                 _log.warning("the sessions of open sockets cannot be checked: %s", getattr(error, "orig", error))
 
     async def check(self) -> None:
-        """Finish the futures of sessions that have ended."""
-        ids = list(self._waiting)
+        """Tell the sockets of sessions that have ended."""
+        ids = list(self._watching)
         for start in range(0, len(ids), _PER_QUERY):
             chunk = ids[start : start + _PER_QUERY]
             still_open = await self._store.run(self._accounts.open_among, chunk)
             for session_id in set(chunk) - still_open:
-                for ended in self._waiting.get(session_id, ()):
-                    if not ended.done():
-                        ended.set_result(None)
+                for ended in list(self._watching.get(session_id, ())):
+                    ended()

@@ -11,13 +11,14 @@ import logging
 import re
 import secrets
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
 from subcli.server.edge.guard import SECURITY_HEADERS, App
-from subcli.server.gateway.socket import Receive, Scope, Send, close_code, header
+from subcli.server.gateway.socket import Receive, Scope, Send, header, when_ended
 from subcli.server.observe.logs import log_context
 from subcli.server.observe.metrics import Metrics
 from subcli.shared.secret import redact
@@ -25,7 +26,7 @@ from subcli.shared.secret import redact
 _log: Final = logging.getLogger("subcli.access")
 _ID: Final = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,128}\Z")
 _INTERNAL_ERROR: Final = "Internal server error."
-_QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_QUIET: Final = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 """Polled by machines every few seconds, so logged at DEBUG."""
 _MAX_PATH_BYTES: Final = 512
 """Longer paths are cut, because a request's head may be over a megabyte."""
@@ -48,7 +49,8 @@ class AccessLogMiddleware:
             started = time.monotonic()
             if scope["type"] == "websocket":
                 await self._app(scope, receive, send)
-                _log_end(scope, "socket closed", started, code=close_code(scope))
+                seen = _Seen.of(scope)
+                when_ended(scope, lambda code: _log_end(seen, "socket closed", started, code=code))
             else:
                 await self._serve_request(scope, receive, send, request, started)
 
@@ -72,17 +74,29 @@ class AccessLogMiddleware:
             await JSONResponse({"detail": _INTERNAL_ERROR}, 500, headers=SECURITY_HEADERS)(scope, receive, note)
         finally:
             self._metrics.answered(scope["method"], status)
-            _log_end(scope, "request", started, method=scope["method"], status=status)
+            _log_end(_Seen.of(scope), "request", started, method=scope["method"], status=status)
 
 
-def _log_end(scope: Scope, message: str, started: float, **more: object) -> None:
-    level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
-    if _log.isEnabledFor(level):
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is logged of a request."""
+
+    client: str | None
+    path: bytes
+
+    @classmethod
+    def of(cls, scope: Scope) -> _Seen:
         client = scope.get("client")
+        return cls(client[0] if client else None, scope["raw_path"][:_MAX_PATH_BYTES])
+
+
+def _log_end(seen: _Seen, message: str, started: float, **more: object) -> None:
+    level = logging.DEBUG if seen.path in _QUIET else logging.INFO
+    if _log.isEnabledFor(level):
         fields = {
-            "client": client[0] if client else None,
+            "client": seen.client,
             # Percent-encoded, as received. A client that writes `&` instead of `?` puts its token here.
-            "path": redact(scope["raw_path"][:_MAX_PATH_BYTES].decode("ascii", "backslashreplace")),
+            "path": redact(seen.path.decode("ascii", "backslashreplace")),
             "seconds": round(time.monotonic() - started, 6),
             **more,
         }

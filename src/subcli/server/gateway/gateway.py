@@ -7,38 +7,29 @@ Every exception after the handshake is caught, because it would close the socket
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 import re
-from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 from urllib.parse import parse_qs
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError, bearer_token
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, headers
+from subcli.server.gateway.watcher import RefusedError, Watcher
+from subcli.server.gateway.wheel import Wheel
 from subcli.server.limits import FullError, Rate
-from subcli.server.log.records import ReplacedError, UnknownSubmissionError
+from subcli.server.log.records import UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
 from subcli.server.settings import ServerLimits
-from subcli.shared.protocol import PING, PONG, CloseCode
+from subcli.shared.protocol import CloseCode
 
 _log: Final = logging.getLogger(__name__)
 _PREFIX: Final = "/ws/submissions/"
 _PATH: Final = re.compile(rf"{_PREFIX}([^/]*)/?\Z")
 # At most 18 digits: fits into a database's 64-bit integer.
 _NUMBER: Final = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
-
-
-class RefusedError(Exception):
-    """The socket must be closed with `code` and `reason`."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
 
 
 class Gateway:
@@ -52,9 +43,11 @@ class Gateway:
         self._lifecycle = services.lifecycle
         self._limits = limits
         self._limiter = services.limiter
+        self._wheel = Wheel()
         self._connects = Rate("connects", limits.connects, limits.rate_window_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Admit a client. On our own protocol this returns then, and the watcher goes on alone."""
         socket = ServerSocket(scope, receive, send)
         with suppress(DisconnectedError):
             if not scope["path"].startswith(_PREFIX):
@@ -64,42 +57,34 @@ class Gateway:
             self._metrics.opened += 1
             self._metrics.connections += 1
             try:
-                await self._serve_and_close(socket, scope)
-            finally:
+                await self._admit_or_close(socket, scope)
+            except BaseException:
                 self._metrics.connections -= 1
+                raise
+            await socket.detach()
 
-    async def _serve_and_close(self, socket: ServerSocket, scope: Scope) -> None:
-        """Serve the socket, then close it with the right code.
+    async def _admit_or_close(self, socket: ServerSocket, scope: Scope) -> None:
+        """Let the client watch, or close the socket with the right code.
 
         Raises:
-            DisconnectedError: the client is gone.
+            DisconnectedError: it is closed.
         """
         try:
-            await self._serve(socket, scope)
+            await self._admit(socket, scope)
+            return
         except RefusedError as refused:
-            self._metrics.refused(refused.code)
-            await self._close(socket, refused.code, refused.reason)
+            code, reason = refused.code, refused.reason
         except DisconnectedError:
             raise
         except Exception:
             _log.exception("socket failed, closing with 1011")
-            self._metrics.refused(CloseCode.INTERNAL_ERROR)
-            await self._close(socket, CloseCode.INTERNAL_ERROR, "internal error")
-        else:
-            await self._close(socket, CloseCode.NORMAL, "")
+            code, reason = CloseCode.INTERNAL_ERROR, "internal error"
+        self._metrics.refused(code)
+        await socket.close_in_time(code, reason, self._limits.send_s)
+        raise DisconnectedError
 
-    async def _close(self, socket: ServerSocket, code: int, reason: str) -> None:
-        if code == CloseCode.TRY_AGAIN_LATER:
-            socket.close_now(code, reason)
-            return
-        try:
-            async with asyncio.timeout(self._limits.send_s):
-                await socket.close(code, reason)
-        except TimeoutError:
-            socket.close_now(code, reason)
-
-    async def _serve(self, socket: ServerSocket, scope: Scope) -> None:
-        """Authenticate and authorize the client, then talk to it.
+    async def _admit(self, socket: ServerSocket, scope: Scope) -> None:
+        """Authenticate and authorize the client, and let it watch.
 
         Raises:
             RefusedError: the socket must be closed with a code other than 1000.
@@ -114,15 +99,22 @@ class Gateway:
         except UnauthenticatedError as error:
             raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
         after = _after_seq(query)
+        epoch = query.get("epoch", [""])[-1] or None
         await self._check_owner(submission_id, identity)
         await self._check_connect_rate(identity)
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._limiter.slot(str(submission_id), self._limits.connections))
+            except FullError:
+                raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
+            stack.enter_context(socket.served())
+            subscription = stack.enter_context(self._journal.subscribe(submission_id))
+            reader = self._journal.reader(subscription, submission_id, after, epoch)
+            expires_s = self._identities.seconds_left(identity)
             with log_context(submission=submission_id):
-                async with self._limiter.slot(str(submission_id), self._limits.connections):
-                    with socket.served():
-                        await self._talk(socket, identity, submission_id, after, query.get("epoch", [""])[-1] or None)
-        except FullError:
-            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
+                watcher = Watcher(socket, reader, self._wheel, self._limits, self._metrics, expires_s)
+            stack.enter_context(self._identities.watched(identity, watcher.session_ended))
+            watcher.start(held=stack.pop_all())
 
     async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:
@@ -130,76 +122,11 @@ class Gateway:
             if status.retry_after:
                 raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={status.seconds_to_wait}")
 
-    async def _talk(
-        self, socket: ServerSocket, identity: Identity, submission_id: int, after: int, epoch: str | None
-    ) -> None:
-        """Send all events, and answer pings in the meantime.
-
-        Raises:
-            RefusedError: the socket must be closed with a code other than 1000.
-            DisconnectedError: the client is gone.
-        """
-        sending = asyncio.create_task(self._send_events(socket, submission_id, after, epoch))
-        listening = asyncio.create_task(self._listen(socket))
-        try:
-            with self._identities.watched(identity) as ended:
-                done, _ = await asyncio.wait(
-                    {sending, listening, ended},
-                    timeout=self._identities.seconds_left(identity),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-        finally:
-            for task in (sending, listening):
-                task.cancel()
-            await asyncio.wait({sending, listening})
-        if not done:
-            raise RefusedError(CloseCode.UNAUTHORIZED, "token expired")
-        if done == {ended}:
-            raise RefusedError(CloseCode.UNAUTHORIZED, "session ended")
-        # Raises the reason. If both tasks ended, sending decides, because then the verdict has been sent.
-        (sending if sending in done else listening).result()
-
     async def _check_owner(self, submission_id: int, identity: Identity) -> None:
         try:
             await self._store.run(self._store.lookup.snapshot, submission_id, identity.user_id)
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
-
-    async def _send_events(self, socket: ServerSocket, submission_id: int, after: int, epoch: str | None) -> None:
-        try:
-            async with aclosing(self._journal.follow(submission_id, after, epoch)) as batches:
-                async for batch in batches:
-                    await self._send_in_time(socket.send_records(batch))
-                    self._metrics.sent(batch)
-        except ReplacedError:
-            raise RefusedError(CloseCode.LOG_REPLACED, "the records of this submission were replaced") from None
-        except UnknownSubmissionError:
-            raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
-
-    async def _listen(self, socket: ServerSocket) -> None:
-        """Answer pings until the client disconnects or stays silent for too long."""
-        while True:
-            try:
-                async with asyncio.timeout(self._limits.idle_s):
-                    message = await socket.receive()
-            except TimeoutError:
-                raise RefusedError(CloseCode.GOING_AWAY, f"no message for {self._limits.idle_s:g} s") from None
-            if _is_ping(message):
-                await self._send_in_time(socket.send_text(PONG))
-            # Neither call above suspends while there is data to read and room to write. Give other clients a turn.
-            await asyncio.sleep(0)
-
-    async def _send_in_time(self, sending: Awaitable[None]) -> None:
-        """Wait until there is room in the send buffer, but not for ever.
-
-        Raises:
-            RefusedError: the client reads too slowly.
-        """
-        try:
-            async with asyncio.timeout(self._limits.send_s):
-                await sending
-        except TimeoutError:
-            raise RefusedError(CloseCode.TRY_AGAIN_LATER, "reading too slowly") from None
 
 
 def _submission_id(scope: Scope) -> int:
@@ -228,16 +155,3 @@ def _after_seq(query: Mapping[str, Sequence[str]]) -> int:
     if not _NUMBER.match(text):
         raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a non-negative number")
     return int(text)
-
-
-def _is_ping(message: str | bytes) -> bool:
-    """Whether it is a ping, bare or as JSON (contract, section 6). All other messages are ignored."""
-    if message == PING:
-        return True
-    if not isinstance(message, str) or '"ping"' not in message:
-        return False
-    try:
-        parsed = json.loads(message)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(parsed, dict) and parsed.get("type") == PING

@@ -8,11 +8,13 @@ closing on a peer that does not read (an ASGI `send`, even of a close, waits unt
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Final, TypeAlias
+from contextvars import Context
+from typing import Any, Final, TypeAlias, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -22,6 +24,7 @@ from websockets.protocol import State
 
 from subcli.server.edge.crowd import Crowd
 from subcli.server.edge.turns import Turns
+from subcli.server.gateway.inbox import Inbox, Room
 from subcli.server.log.records import Record
 from subcli.shared.protocol import CloseCode
 
@@ -37,6 +40,7 @@ FLUSH_TIMEOUT_S: Final = 1.0
 """The same after a protocol error; the peer may still be sending."""
 _SHUTDOWN_LINGER_SHARE: Final = 0.75
 """The same on shutdown, as a share of `ServerLimits.shutdown_s`."""
+_PING_FRAME: Final = b"\x89\x00"
 _MAX_WRITE_BYTES: Final = 64 * 1024
 _MAX_UNSENT_BYTES: Final = 128 * 1024
 """How much unsent data the kernel buffers per peer before a send has to wait."""
@@ -56,6 +60,13 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
 
     _crowd: Crowd | None = None
     _turns: Turns | None = None
+    _is_detached = False
+    _when_ended: Callable[[int | None], object] | None = None
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.queue: Inbox = Inbox()  # type: ignore[assignment]
+        self.writable: Room = Room()  # type: ignore[assignment]
 
     def join(self, crowd: Crowd, turns: Turns) -> None:
         """Stay in the crowd that the connection is in; before it is served, it can be closed to make room.
@@ -77,6 +88,45 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
             yield
         finally:
             self._crowd.is_waited_for(self.transport)
+
+    async def run_asgi(self) -> None:
+        """Call the application. Unless it has detached the connection, that ends with it."""
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except Exception:
+            self.logger.exception("Exception in ASGI application\n")
+        if self._is_detached:
+            # What only the handshake needed is a third of an idle connection.
+            del self.scope, self.request, self.response
+        else:
+            self.end()
+
+    def detach(self) -> None:
+        """Go on after the application has returned, until `end`."""
+        self._is_detached = True
+
+    def when_ended(self, call: Callable[[int | None], object]) -> bool:
+        """Call this with the close code at the end of the connection, if it goes on alone. Returns whether it does."""
+        if self._is_detached:
+            self._when_ended = call
+        return self._is_detached
+
+    def begin(self, work: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+        """Run a coroutine, which a shutdown waits for."""
+        task = self.loop.create_task(work, context=context)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def end(self, code: int | None = None) -> None:
+        """The application has done all that it does on this connection, which was closed with this code."""
+        self.queue.when_filled = None
+        self.send_500_response()
+        if self.close_timer is None:
+            self.transport.close()
+        if self._when_ended is not None:
+            self._when_ended(code)
+            self._when_ended = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._crowd is not None:
@@ -167,6 +217,13 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
             raise DisconnectedError
         self.transport.write(frames)
 
+    def write_now(self, frames: bytes) -> bool:
+        """Write whole frames if there is room, or nothing. Returns whether it did."""
+        if not self.writable.is_set() or self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            return False
+        self.transport.write(frames)
+        return True
+
     def close_now(self, code: int, reason: str) -> None:
         """Queue a close frame without waiting for room, and disconnect a little later."""
         self._close_and_disconnect(code, reason, _SLOW_READER_LINGER_S)
@@ -209,6 +266,7 @@ class ServerSocket:
         self._send = send
         extension = (scope.get("extensions") or {}).get(_EXTENSION)
         self._protocol = extension if isinstance(extension, GatewayProtocol) else None
+        self._finished: asyncio.Future[None] | None = None
 
     async def accept(self) -> None:
         """Complete the handshake."""
@@ -223,6 +281,41 @@ class ServerSocket:
         await self._asgi({"type": "websocket.http.response.start", "status": status, "headers": kind})
         await self._asgi({"type": "websocket.http.response.body", "body": content})
 
+    async def detach(self) -> None:
+        """Let the application return while the socket goes on until `finished`; without our protocol, wait for that."""
+        if self._protocol is not None:
+            self._protocol.detach()
+            # What the request was, which the middleware's functions hold as well, is not needed any more.
+            self._scope = {}
+            self._receive, self._send = cast(Receive, self._protocol.receive), self._protocol.send
+            return
+        self._finished = asyncio.get_running_loop().create_future()
+        await self._finished
+
+    def finished(self) -> None:
+        """The application has done all that it does on this socket."""
+        if self._protocol is not None:
+            self._protocol.end(close_code(self._scope))
+        elif self._finished is not None:
+            self._finished.set_result(None)
+
+    def begin(self, work: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+        """Run a coroutine for this socket."""
+        if self._protocol is not None:
+            return self._protocol.begin(work, context)
+        return asyncio.get_running_loop().create_task(work, context=context)
+
+    def when_filled(self, call: Callable[[], object]) -> None:
+        """Call this when a message has arrived that nobody waits for, and now if there may be one."""
+        if self._protocol is not None:
+            self._protocol.queue.when_filled = call
+        if self.has_arrived():
+            call()
+
+    def has_arrived(self) -> bool:
+        """Whether `receive` is to be called: there is a message. Plain ASGI does not tell, so one may arrive."""
+        return self._protocol is None or not self._protocol.queue.empty()
+
     async def receive(self) -> str | bytes:
         """Wait for the next message."""
         message = await self._receive()
@@ -235,6 +328,14 @@ class ServerSocket:
     async def send_text(self, text: str) -> None:
         """Send a message once there is room."""
         await self._asgi({"type": "websocket.send", "text": text})
+
+    def send_now(self, frames: bytes) -> bool:
+        """Send whole frames if there is room, without waiting. Never raises. Returns whether it did."""
+        return self._protocol is not None and self._protocol.write_now(frames)
+
+    def ping(self) -> None:
+        """Send a ping, if there is room: a peer that does not read needs no heartbeat."""
+        self.send_now(_PING_FRAME)
 
     async def send_records(self, records: Sequence[Record]) -> None:
         """Send events once there is room."""
@@ -262,6 +363,17 @@ class ServerSocket:
         self._scope.setdefault(_CLOSED_WITH, code)
         await self._asgi({"type": "websocket.close", "code": code, "reason": reason})
 
+    async def close_in_time(self, code: int, reason: str, seconds: float) -> None:
+        """Close once there is room, or after so many seconds; a slow reader at once."""
+        if code == CloseCode.TRY_AGAIN_LATER:
+            self.close_now(code, reason)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self.close(code, reason)
+        except TimeoutError:
+            self.close_now(code, reason)
+
     def close_now(self, code: int, reason: str) -> None:
         """Close without waiting for room, for a peer that does not read. Never raises."""
         self._scope.setdefault(_CLOSED_WITH, code)
@@ -273,6 +385,13 @@ class ServerSocket:
             await self._send(message)
         except ClientDisconnected:
             raise DisconnectedError from None
+
+
+def when_ended(scope: Scope, call: Callable[[int | None], object]) -> None:
+    """Call this with the close code when the socket has ended: now, if it does not go on alone."""
+    extension = (scope.get("extensions") or {}).get(_EXTENSION)
+    if not isinstance(extension, GatewayProtocol) or not extension.when_ended(call):
+        call(close_code(scope))
 
 
 def close_code(scope: Scope) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
@@ -22,7 +22,7 @@ from subcli.judge.events import CONTENDED
 from subcli.judge.process.shortage import is_shortage
 from subcli.server.log.bus import Subscription
 from subcli.server.log.feed import Journal
-from subcli.server.log.records import Append, Claim, EndedError, Failure, StaleFenceError
+from subcli.server.log.records import Append, Claim, EndedError, Failure, Record, StaleFenceError
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
 from subcli.shared.encoding import timestamp
@@ -68,6 +68,10 @@ class Judging:
         self._judge = judge
         self.claim = claim
         self._position = claim.last_seq
+        self._under_way = 0
+        """How many events of ours are being appended after that position."""
+        self._foreign = asyncio.Event()
+        """The log is longer than what this worker has written."""
 
     async def run(self) -> str | Failure | None:
         """Judge until the verdict, or until the claim is lost.
@@ -190,6 +194,7 @@ class Judging:
             try:
                 claim = self.claim
                 wanted = Append(claim.submission_id, batch, claim.fence, self._position, claim.epoch)
+                self._under_way = len(batch)
                 records = await self._journal.append(wanted)
             except (EndedError, StaleFenceError):
                 raise LostClaimError from None
@@ -200,6 +205,8 @@ class Judging:
             else:
                 self._position = records[-1].seq
                 return
+            finally:
+                self._under_way = 0
 
     async def _keep_lease(self, judging: asyncio.Task[Any] | None) -> None:
         """Renew the lease; stop judging when it is lost, at once if others have appended to the log."""
@@ -223,9 +230,22 @@ class Judging:
         """Wait until the log is longer than what this worker has written, as after a cancellation, or another one."""
         version = subscription.version
         while subscription.version == version and subscription.after(self._position) == ():
-            await subscription.changed(self._position)
-            # Our own events are published before _append notes their position.
+            self._foreign.clear()
+            try:
+                if subscription.park(self._position, self):
+                    await self._foreign.wait()
+            finally:
+                subscription.leave(self)
+            # What was told may have been ours: it is published before _append notes its position.
             await asyncio.sleep(0)
+
+    def take(self, records: Sequence[Record], frames: bytes) -> bool:
+        """Take our own events. If they are somebody else's in their place, _append learns that itself."""
+        return records[-1].seq <= self._position + self._under_way
+
+    def wake(self) -> None:
+        """Somebody else has written."""
+        self._foreign.set()
 
 
 def _stamped(event: Event, attempt: int) -> Event:

@@ -58,7 +58,7 @@ def append_to(
 ) -> Records:
     """Append events to a locked row, and set more columns of it."""
     change = number_events(row, batch, now)
-    change = replace(change, submission={**change.submission, **columns})
+    change = replace(change, columns={**change.columns, **columns})
     write_changes(connection, [change])
     return change.records
 

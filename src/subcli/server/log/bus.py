@@ -5,6 +5,9 @@ The log is the source of truth. A bus may lose, repeat and reorder what it is gi
 there are no queues to overflow: each watched submission has one *tail*, a bounded run of its latest records that all
 its watchers share, and a *head*, the highest position known to exist. A watcher is nothing but its position. A slow one
 costs nothing; when the tail has moved on, it reads the log.
+
+Who has everything is *parked*: it gets what is published next at once, in the call that publishes it, as the bytes that
+all of them send. That takes neither a task nor a timer for each watcher and event.
 """
 
 from __future__ import annotations
@@ -12,9 +15,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from subcli.server.log.records import LogEnd, Record
+
+MAX_RELAYED_BYTES: Final = 64 * 1024
+"""If more is published at once, those that are parked ask for it."""
+
+
+class Relay(Protocol):
+    """Who is parked, and is told what comes next."""
+
+    def take(self, records: Sequence[Record], frames: bytes) -> bool:
+        """Take the records that follow, which together are these frames, and stay parked.
+
+        False: it cannot, and is woken instead.
+        """
+
+    def wake(self) -> None:
+        """Ask the subscription again. It is no longer parked."""
 
 
 class Subscription(Protocol):
@@ -33,8 +52,15 @@ class Subscription(Protocol):
         None: the tail does not have all of them. The log does.
         """
 
-    async def changed(self, position: int) -> None:
-        """Wait until the head is beyond `position`, the submission has ended, or the version changes."""
+    def park(self, position: int, relay: Relay) -> bool:
+        """Have `relay` told when the head is beyond `position`, the submission has ended, or the version changes.
+
+        Returns:
+            whether it is parked. False: it has something to ask for already.
+        """
+
+    def leave(self, relay: Relay) -> None:
+        """Tell it no more, if it is parked."""
 
     def settle(self, epoch: str | None) -> None:
         """Take note of the name that the log has at this moment."""
@@ -151,7 +177,7 @@ class Channel:
         self._tail: list[Record] = []
         self._bytes = 0
         self._ended = False
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._parked: dict[Relay, int] = {}
 
     def extend(self, records: Sequence[Record]) -> None:
         """Append new records to the tail; records that do not continue it replace it."""
@@ -170,7 +196,7 @@ class Channel:
         self._trim()
         if self._tail:
             self.head = max(self.head, self._tail[-1].seq)
-            self._wake()
+            self._tell()
 
     def _contradicts(self, record: Record) -> bool:
         """Whether this record cannot be of the same log as the tail."""
@@ -187,7 +213,7 @@ class Channel:
         self._epoch = None
         self._ended = False
         self.version += 1
-        self._wake()
+        self._wake_all()
 
     def settle(self, epoch: str | None) -> None:
         if epoch != self._epoch and self._epoch is not None:
@@ -204,16 +230,37 @@ class Channel:
         del self._tail[:surplus]
 
     def reach(self, head: int) -> None:
-        """Note that the log reaches to `head`, and wake the watchers."""
+        """Note that the log reaches to `head`, and tell the watchers."""
         if head > self.head:
             self.head = head
-            self._wake()
+            self._tell()
 
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+    def _tell(self) -> None:
+        """Hand what is new to those that are parked."""
+        batches: dict[int, tuple[Sequence[Record], bytes] | None] = {}
+        for relay, position in list(self._parked.items()):
+            if position >= self.head and not self._ended:
+                continue
+            if position not in batches:
+                batches[position] = self._relayed(position)
+            batch = batches[position]
+            if batch is not None and relay.take(*batch):
+                if relay in self._parked:
+                    self._parked[relay] = self.head
+            elif self._parked.pop(relay, None) is not None:
+                relay.wake()
+
+    def _relayed(self, position: int) -> tuple[Sequence[Record], bytes] | None:
+        """What follows `position` and its bytes, if the tail has all of it and it is not too much at once."""
+        records = self.after(position)
+        if not records or sum(len(record.frame) for record in records) > MAX_RELAYED_BYTES:
+            return None
+        return records, records[0].frame if len(records) == 1 else b"".join(record.frame for record in records)
+
+    def _wake_all(self) -> None:
+        parked, self._parked = self._parked, {}
+        for relay in parked:
+            relay.wake()
 
     def after(self, position: int) -> Sequence[Record] | None:
         if position >= self.head:
@@ -222,12 +269,11 @@ class Channel:
             return None
         return self._tail[position + 1 - self._tail[0].seq :]
 
-    async def changed(self, position: int) -> None:
-        version = self.version
-        while position >= self.head and not self._ended and self.version == version:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.add(future)
-            try:
-                await future
-            finally:
-                self._waiting.discard(future)
+    def park(self, position: int, relay: Relay) -> bool:
+        if position < self.head or self._ended:
+            return False
+        self._parked[relay] = position
+        return True
+
+    def leave(self, relay: Relay) -> None:
+        self._parked.pop(relay, None)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import namedtuple
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, bindparam, insert, update
-
+from subcli.server.log.driver import Statements, assignments, marks
 from subcli.server.log.lookup import ENDED
 from subcli.server.log.records import EndedError, Record, encode_within, record, storable
-from subcli.server.log.tables import events, submissions
+from subcli.server.log.tables import submissions
 from subcli.shared.encoding import timestamp
 from subcli.shared.protocol import TERMINAL_STATUSES
 
@@ -23,9 +24,40 @@ STATE: Final = [
         *("attempt", "losses", "failures", "problem", "language", "epoch"),
     )
 ]
-# Built once: building a statement costs about as much as executing it.
-_UPDATE: Final = update(submissions).where(submissions.c.id == bindparam("submission"))
-_INSERT: Final = insert(events)
+_NAMES: Final = tuple(column.name for column in STATE)
+_STATES: Final = f"SELECT {', '.join(_NAMES)} FROM submissions WHERE id IN ({{}})"
+_AFTER: Final = "SELECT seq, payload, type FROM events WHERE {} AND seq > {} ORDER BY seq"
+_INSERT: Final = "INSERT INTO events (submission_id, seq, type, payload) VALUES ({})"
+_UPDATE: Final = "UPDATE submissions SET {} WHERE {}"
+
+
+State: TypeAlias = Any
+"""A submission's row with the columns of `STATE`."""
+_STATE_TYPE: Final = namedtuple("_STATE_TYPE", _NAMES)  # type: ignore[misc]
+
+
+def states_of(transaction: Statements, ids: Sequence[int], *, skip_locked: bool = False) -> Mapping[int, State]:
+    """Lock the rows of these submissions.
+
+    Args:
+        skip_locked: leave out what others have locked. A transaction that locks several rows waits for none of them,
+            so no two can wait for each other.
+    """
+    dialect = transaction.dialect
+    statement = _STATES.format(marks(dialect, len(ids)))
+    if dialect.name != "sqlite":
+        statement += " FOR UPDATE SKIP LOCKED" if skip_locked else " FOR UPDATE"
+    found = transaction.exec_driver_sql(statement, tuple(ids))
+    rows: Iterable[State] = map(_STATE_TYPE._make, found.fetchall())
+    return {row.id: row for row in rows}
+
+
+def records_after(transaction: Statements, row: State, position: int) -> tuple[Record, ...]:
+    """Read the log of a locked row after a position."""
+    dialect = transaction.dialect
+    statement = _AFTER.format(assignments(dialect, ["submission_id"]), marks(dialect, 1))
+    found = transaction.exec_driver_sql(statement, (row.id, position)).fetchall()
+    return tuple(record(seq, text, last=kind == ENDED, epoch=row.epoch) for seq, text, kind in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +67,17 @@ class Change:
     Attributes:
         records: the appended events.
         events: rows of `events`; none if the log has these events already.
-        submission: columns of the submission's row.
+        submission_id: whose row changes,
+        columns: and in which columns.
     """
 
     records: tuple[Record, ...]
-    events: Sequence[Mapping[str, Any]]
-    submission: Mapping[str, Any]
+    events: Sequence[tuple[int, int, str, str]]
+    submission_id: int
+    columns: Mapping[str, Any]
 
 
-def number_events(row: Row[Any], batch: Sequence[Mapping[str, Any]], now: float) -> Change:
+def number_events(row: State, batch: Sequence[Mapping[str, Any]], now: float) -> Change:
     """Number and encode a batch. The only place that decides how a submission changes.
 
     Args:
@@ -66,9 +100,9 @@ def number_events(row: Row[Any], batch: Sequence[Mapping[str, Any]], now: float)
             identity["epoch"] = row.epoch
         text = encode_within({"timestamp": stamp, **event, **identity})
         records.append(record(seq, text, last=event["type"] == ENDED, epoch=row.epoch))
-        rows.append({"submission_id": row.id, "seq": seq, "type": event["type"], "payload": text})
+        rows.append((row.id, seq, event["type"], text))
         changes.update(_consequences(changes.get("status", row.status), event, now))
-    return Change(tuple(records), rows, {"submission": row.id, **changes})
+    return Change(tuple(records), rows, row.id, changes)
 
 
 def _consequences(status: str, event: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -106,13 +140,22 @@ def _after_verdict(status: str, event: Mapping[str, Any], now: float) -> dict[st
     return changes
 
 
-def write_changes(connection: Connection, changes: Sequence[Change]) -> None:
+def write_changes(transaction: Statements, changes: Sequence[Change]) -> None:
     """Insert the events and update the submissions' rows; those that change the same columns share a statement."""
+    dialect = transaction.dialect
     if rows := [row for change in changes for row in change.events]:
-        connection.execute(_INSERT, rows)
-    by_columns: dict[frozenset[str], list[Mapping[str, Any]]] = {}
+        transaction.exec_driver_sql(_INSERT.format(marks(dialect, 4)), rows)
+    by_columns: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     for change in changes:
         if change.events:
-            by_columns.setdefault(frozenset(change.submission), []).append(change.submission)
-    for parameters in by_columns.values():
-        connection.execute(_UPDATE, parameters)
+            columns = change.columns
+            values = (*(_stored(name, value) for name, value in columns.items()), change.submission_id)
+            by_columns.setdefault(tuple(columns), []).append(values)
+    for names, parameters in by_columns.items():
+        statement = _UPDATE.format(assignments(dialect, names), assignments(dialect, ["id"]))
+        transaction.exec_driver_sql(statement, parameters)
+
+
+def _stored(column: str, value: Any) -> Any:
+    """The value as the driver takes it."""
+    return json.dumps(value) if column == "summary" and value is not None else value

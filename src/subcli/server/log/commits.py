@@ -1,7 +1,9 @@
 """Group commit: what several submissions append at the same moment is committed in one transaction.
 
-One transaction is under way at a time. What arrives meanwhile waits and goes into the next one together. So on a quiet
-server every event is committed at once, and on a busy one the cost of a transaction is shared.
+One transaction is under way at a time. What arrives meanwhile waits and goes into the next one together. A few
+transactions may follow each other at once; further ones keep a distance of milliseconds. So on a quiet server every
+event is committed at once, and on a busy one the cost of a transaction, most of which is handing it to a thread and
+back, is shared.
 (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984, section 5.)
 """
 
@@ -23,6 +25,10 @@ from subcli.server.log.store import Store
 _log: Final = logging.getLogger(__name__)
 _GROUP_SIZE: Final = 100
 """Submissions in one transaction."""
+_DISTANCE_S: Final = 0.005
+"""Between the beginnings of two transactions,"""
+_AT_ONCE: Final = 4
+"""unless there were fewer than that many in as many distances."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +60,7 @@ class GroupCommit:
         self._pending: list[_Pending] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_committing = False
+        self._paced_until = 0.0
 
     async def append(self, wanted: Append) -> Records:
         """Commit events together with what else is pending, and publish them.
@@ -71,10 +78,20 @@ class GroupCommit:
 
     async def _commit_all(self) -> None:
         try:
-            while group := self._next_group():
-                await self._commit(group)
+            while self._pending:
+                await self._keep_distance()
+                if group := self._next_group():
+                    await self._commit(group)
         finally:
             self._is_committing = False
+
+    async def _keep_distance(self) -> None:
+        """Wait until the next transaction may begin: the algorithm of `subcli.server.limits`, with one key."""
+        now = asyncio.get_running_loop().time()
+        self._paced_until = max(now, self._paced_until) + _DISTANCE_S
+        early_s = self._paced_until - now - _AT_ONCE * _DISTANCE_S
+        if early_s > 0:
+            await asyncio.sleep(early_s)
 
     def _next_group(self) -> list[_Pending]:
         """Take the first append of each submission; the others wait for the next transaction."""

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
 
 from subcli.server.log.appending import Records
-from subcli.server.log.bus import Bus, Subscription
+from subcli.server.log.bus import Bus, Relay, Subscription
 from subcli.server.log.commits import GroupCommit
 from subcli.server.log.records import Append, Claim, EventPage, Failure, LogEnd, Record, ReplacedError
 from subcli.server.log.requeue import Able
@@ -130,23 +131,12 @@ class Journal:
         """Subscribe to a submission on the bus, as its writer does to learn who else writes."""
         return self._bus.subscribe(submission_id)
 
-    def follow(
-        self, submission_id: int, after: int, epoch: str | None = None
-    ) -> AsyncGenerator[Sequence[Record], None]:
-        """Yield the events after position `after`, in batches, until `complete`.
+    def reader(self, subscription: Subscription, submission_id: int, after: int, epoch: str | None = None) -> Reader:
+        """A reader of the events after position `after`, which has subscribed to them."""
+        return Reader(subscription, partial(self._page, submission_id), after, epoch)
 
-        Args:
-            epoch: the name of the log that the reader follows, if it knows.
-
-        Raises:
-            UnknownSubmissionError: there is no such submission.
-            ReplacedError: the log has another name, or ends before the reader's position.
-        """
-
-        async def read(position: int, limit: int) -> EventPage:
-            return await self._store.run(self._store.lookup.page, submission_id, position, limit)
-
-        return follow(self._bus, read, submission_id, after, epoch)
+    async def _page(self, submission_id: int, position: int, limit: int) -> EventPage:
+        return await self._store.run(self._store.lookup.page, submission_id, position, limit)
 
     async def compare_positions(self) -> None:
         """Until cancelled, tell the bus how far the logs reach for which it may have lost messages."""
@@ -180,49 +170,80 @@ async def compare_once(
             return
 
 
-async def follow(
-    bus: Bus,
-    read: Callable[[int, int], Awaitable[EventPage]],
-    submission_id: int,
-    after: int,
-    epoch: str | None = None,
-    page_size: int = _PAGE_SIZE,
-) -> AsyncGenerator[Sequence[Record], None]:
-    """Yield the events after position `after`, in batches, until `complete`.
+class Reader:
+    """Reads the events after a position, once, in order, until `complete`.
+
+    Attributes:
+        position: what it has read up to.
+        ended: whether it has read everything that there will be.
 
     Args:
-        bus: fast, may lose anything.
+        subscription: to the submission on the bus, which may lose anything. Made before the log is read.
         read: returns the log after a position, at most so many records.
         epoch: the name of the log that the reader follows; None: that of the log as it is now.
         page_size: how many records are read at once.
-
-    Raises:
-        ReplacedError: the log has another name, or ends before the reader's position.
     """
-    with bus.subscribe(submission_id) as subscription:
-        position = after
-        is_behind = True
-        version = subscription.version
-        while True:
-            batch = None if is_behind or version != subscription.version else subscription.after(position)
-            if batch is None:
-                version = subscription.version
-                page = await read(position, page_size)
-                if position > page.last_seq or (epoch is not None and epoch != page.epoch):
-                    raise ReplacedError
-                epoch = page.epoch
-                subscription.settle(epoch)
-                batch, is_behind = page.records, page.more
-                ended = page.ended and not is_behind
-                if not batch and not ended and subscription.after(position) is None:
-                    # A replica of the log may lag behind the bus; reading it without a pause would be a busy loop.
-                    await asyncio.sleep(_LOG_BEHIND_DELAY_S)
-            else:
-                ended = bool(batch) and batch[-1].last
-                if not batch:
-                    await subscription.changed(position)
-            if batch:
-                position = batch[-1].seq
-                yield batch
-            if ended:
-                return
+
+    __slots__ = ("_epoch", "_is_behind", "_page_size", "_read", "_subscription", "_version", "ended", "position")
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        read: Callable[[int, int], Awaitable[EventPage]],
+        after: int,
+        epoch: str | None = None,
+        page_size: int = _PAGE_SIZE,
+    ) -> None:
+        self.position = after
+        self.ended = False
+        self._subscription = subscription
+        self._read = read
+        self._epoch = epoch
+        self._page_size = page_size
+        self._is_behind = True
+        self._version = subscription.version
+
+    async def next(self) -> Sequence[Record]:
+        """Return some of the events that follow; none if there are none at the moment.
+
+        Raises:
+            UnknownSubmissionError: there is no such submission.
+            ReplacedError: the log has another name, or ends before the reader's position.
+        """
+        is_behind = self._is_behind or self._version != self._subscription.version
+        batch = None if is_behind else self._subscription.after(self.position)
+        if batch is None:
+            return await self._read_log()
+        if batch:
+            self.took(batch)
+        return batch
+
+    async def _read_log(self) -> Sequence[Record]:
+        self._version = self._subscription.version
+        page = await self._read(self.position, self._page_size)
+        if self.position > page.last_seq or (self._epoch is not None and self._epoch != page.epoch):
+            raise ReplacedError
+        self._epoch = page.epoch
+        self._subscription.settle(page.epoch)
+        self._is_behind = page.more
+        self.ended = page.ended and not page.more
+        if page.records:
+            self.position = page.records[-1].seq
+        elif not self.ended and self._subscription.after(self.position) is None:
+            # A replica of the log may lag behind the bus; reading it without a pause would be a busy loop.
+            await asyncio.sleep(_LOG_BEHIND_DELAY_S)
+        return page.records
+
+    def took(self, records: Sequence[Record]) -> None:
+        """Note what was handed to the one that this reader has parked."""
+        self.position = records[-1].seq
+        self.ended = records[-1].last
+
+    def park(self, relay: Relay) -> bool:
+        """Have `relay` told what comes next. False: there is something to read already."""
+        is_behind = self._is_behind or self._version != self._subscription.version
+        return not is_behind and self._subscription.park(self.position, relay)
+
+    def leave(self, relay: Relay) -> None:
+        """Tell it no more, if it is parked."""
+        self._subscription.leave(relay)

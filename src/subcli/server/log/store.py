@@ -20,21 +20,20 @@ from typing import Any, Final, ParamSpec, TypeVar
 from sqlalchemy import (
     Connection,
     Engine,
-    Row,
-    bindparam,
     func,
     insert,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from subcli.server.log.appending import Records, append_to, committed, locked, summary_so_far
-from subcli.server.log.changes import STATE, Change, number_events, write_changes
+from subcli.server.log.changes import Change, State, number_events, records_after, states_of, write_changes
 from subcli.server.log.database import lock_queue, reading
+from subcli.server.log.driver import Statements, writing
 from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.leases import Leases
-from subcli.server.log.lookup import ENDED, SNAPSHOT, Lookup, events_after, snapshot_of
+from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.records import (
     Append,
     EndedError,
@@ -42,7 +41,7 @@ from subcli.server.log.records import (
     NewSubmission,
     Snapshot,
     StaleFenceError,
-    record,
+    UnknownSubmissionError,
 )
 from subcli.server.log.requeue import (
     IN_LINE,
@@ -58,13 +57,6 @@ T = TypeVar("T")
 
 _THREADS: Final = 4
 _EPOCH_BYTES: Final = 8
-# Built once: building a statement costs about as much as executing it.
-_FREE: Final = (
-    select(*STATE)
-    .where(submissions.c.id.in_(bindparam("submissions", expanding=True)))
-    # A transaction that locks several rows waits for none of them, so no two can wait for each other.
-    .with_for_update(skip_locked=True)
-)
 
 
 class Store:
@@ -180,9 +172,12 @@ class Store:
             StaleFenceError: another worker has claimed it.
             TypeError: an event cannot be represented in JSON.
         """
-        with self._write.begin() as connection:
-            change = self._prepare(connection, locked(connection, wanted.submission_id), wanted)
-            write_changes(connection, [change])
+        with writing(self._write) as transaction:
+            row = states_of(transaction, [wanted.submission_id]).get(wanted.submission_id)
+            if row is None:
+                raise UnknownSubmissionError
+            change = self._prepare(transaction, row, wanted)
+            write_changes(transaction, [change])
         return committed(change.records, self._clock())
 
     def append_all(self, wanted: Sequence[Append]) -> list[Records | Exception | None]:
@@ -199,27 +194,24 @@ class Store:
         Raises:
             SQLAlchemyError: nothing was committed.
         """
-        with self._write.begin() as connection:
-            ids = [each.submission_id for each in wanted]
-            rows = {row.id: row for row in connection.execute(_FREE, {"submissions": ids})}
-            prepared = [self._try_to_prepare(connection, rows.get(each.submission_id), each) for each in wanted]
-            write_changes(connection, [each for each in prepared if isinstance(each, Change)])
+        with writing(self._write) as transaction:
+            rows = states_of(transaction, [each.submission_id for each in wanted], skip_locked=True)
+            prepared = [self._try_to_prepare(transaction, rows.get(each.submission_id), each) for each in wanted]
+            write_changes(transaction, [each for each in prepared if isinstance(each, Change)])
         return [committed(each.records, self._clock()) if isinstance(each, Change) else each for each in prepared]
 
-    def _try_to_prepare(
-        self, connection: Connection, row: Row[Any] | None, wanted: Append
-    ) -> Change | Exception | None:
+    def _try_to_prepare(self, transaction: Statements, row: State | None, wanted: Append) -> Change | Exception | None:
         """Like `_prepare`, but return why an append is refused; None if its row could not be locked."""
         if row is None:
             return None
         try:
-            return self._prepare(connection, row, wanted)
-        except SQLAlchemyError:
+            return self._prepare(transaction, row, wanted)
+        except self._write.dialect.loaded_dbapi.Error:
             raise
         except Exception as refused:
             return refused
 
-    def _prepare(self, connection: Connection, row: Row[Any], wanted: Append) -> Change:
+    def _prepare(self, transaction: Statements, row: State, wanted: Append) -> Change:
         """Work out what an append to a locked row changes. Raises what `append` does."""
         batch, after = wanted.batch, wanted.after
         if wanted.fence is not None and row.fence != wanted.fence:
@@ -228,9 +220,7 @@ class Store:
             # A backup was restored: the log that this worker wrote to is gone, or its end is.
             raise StaleFenceError
         if after is not None and row.last_seq == after + len(batch):
-            known = connection.execute(events_after(row.id, after))
-            found = (record(each.seq, each.payload, last=each.type == ENDED, epoch=row.epoch) for each in known)
-            return Change(tuple(found), (), {})
+            return Change(records_after(transaction, row, after), (), row.id, {})
         if row.final_status is not None:
             raise EndedError
         return number_events(row, batch, self._clock())

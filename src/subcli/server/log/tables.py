@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -129,6 +129,8 @@ submissions: Final = Table(
     Column("lease_until", Double),
     UniqueConstraint("owner_id", "idempotency_key"),
     Index("ix_submissions_owner_id_id", "owner_id", "id"),
+    # Without it, listing a problem that this owner has seldom submitted reads all of the owner's submissions.
+    Index("ix_submissions_owner_id_problem_id", "owner_id", "problem", "id"),
     Index("ix_submissions_final_status_id", "final_status", "id"),
     sqlite_autoincrement=True,
 )

@@ -50,8 +50,9 @@ def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequenc
         ws=GatewayProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
-        ws_ping_interval=limits.heartbeat_s,
-        # Dead peers are detected by `ServerLimits.idle_s` and TCP. Slow ones must not be disconnected with 1011.
+        # The gateway pings its watchers itself, all with one timer. Dead peers are detected by `ServerLimits.idle_s`
+        # and TCP. Slow ones must not be disconnected with 1011.
+        ws_ping_interval=None,
         ws_ping_timeout=None,
         # uvicorn logs URLs with their query, and so `?token=`.
         access_log=False,
