@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,3 +28,10 @@ def approved() -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+def with_colours(text: str) -> str:
+    """Return text with readable colours, to approve: ``<31>`` is red (ECMA-48, SGR). Other sequences are left out."""
+    text = re.sub(r"\x1b\[([0-9;]*)m", lambda match: f"<{match[1]}>", text)
+    text = re.sub(r"\x1b\[[0-9;]*H", "\n", text)
+    return re.sub(r"\x1b\[[0-9;?>]*[A-Za-z]|\x1b\].*?(\x07|\x1b\\)|\r", "", text)

@@ -11,6 +11,7 @@ import pytest
 from subcli.core.errors import NetworkError
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
+from tests.output.conftest import with_colours
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import SPLIT, TWICE, Clock, Stage, ten
 
@@ -55,6 +56,15 @@ def test_approved_log(approved: Callable[[str, str], None], scene: str) -> None:
     SCENES[scene](log.stage)
     log.view.close()
     approved(f"log-{scene}", log.stdout.getvalue() + "--- stderr\n" + log.stderr.getvalue())
+
+
+@pytest.mark.parametrize("scene", ["failed-end", "build-failed-end", "points-end"])
+def test_approved_colours_of_a_log(approved: Callable[[str, str], None], scene: str) -> None:
+    """With colours, what failed is red and what only accompanies it is dim."""
+    log = Log(env={"FORCE_COLOR": "1"})
+    SCENES[scene](log.stage)
+    log.view.close()
+    approved(f"colours-log-{scene}", with_colours(log.stdout.getvalue() + "--- stderr\n" + log.stderr.getvalue()))
 
 
 def test_log_without_colour_has_no_escapes() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from subcli.output.live.view import LiveView
+from tests.output.conftest import with_colours
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage
 from tests.output.playhouse.terminal import terminal
@@ -69,3 +70,38 @@ def test_approved_summary(approved: Callable[[str, str], None], scene: str, colu
         SCENES[scene](Stage(view, clock))
         view.close()
         approved(f"{scene}-{columns}x{lines}", tty.text())
+
+
+@pytest.mark.parametrize(
+    ("scene", "columns", "lines"),
+    [("half", 200, 60), ("six", 80, 24), ("points", 80, 60), ("reconnecting", 80, 24), ("percent", 80, 24)],
+)
+def test_approved_colours_of_a_screen(
+    approved: Callable[[str, str], None], scene: str, columns: int, lines: int
+) -> None:
+    """The verdict so far can be seen from afar: failures red, what passed green, what is under way cyan."""
+    clock = Clock()
+    with terminal(columns, lines) as tty:
+        view = LiveView(tty.console(), tty.console(), clock)
+        SCENES[scene](Stage(view, clock))
+        tty.settle()
+        before = len(tty.raw)
+        clock.now += 0.1
+        view.tick()
+        tty.settle()
+        approved(f"colours-{scene}-{columns}x{lines}", with_colours(tty.raw[before:].decode()))
+        view.close()
+
+
+@pytest.mark.parametrize("scene", ["failed-end", "points-end", "six-end", "lost-end", "left-end"])
+def test_approved_colours_of_a_summary(approved: Callable[[str, str], None], scene: str) -> None:
+    """The verdict is a badge, and the reason of each failure is red."""
+    clock = Clock()
+    with terminal(80, 24) as tty:
+        view = LiveView(tty.console(), tty.console(), clock)
+        SCENES[scene](Stage(view, clock))
+        tty.settle()
+        before = len(tty.raw)
+        view.close()
+        tty.settle()
+        approved(f"colours-{scene}", with_colours(tty.raw[before:].decode()))

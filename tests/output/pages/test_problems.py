@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.console import RenderableType
 
+from subcli.output.pages.languages import languages_table
 from subcli.output.pages.problems import check_line, problem_page, problems_table
 from subcli.output.terminal.console import make_console
+from tests.output.conftest import with_colours
 
 
 def printed(page: RenderableType, columns: int = 80) -> str:
@@ -33,6 +36,29 @@ def test_list() -> None:
         "13  sum       –          –  c, cpp, go, java",
         "14  sort      –          –  c, cpp, go and 2 more",
     ]
+
+
+def test_approved_colours_of_the_pages(approved: Callable[[str, str], None]) -> None:
+    """Headings are dim, names that one types are bold; what an author has to mend is red."""
+    rows: list[dict[str, Any]] = [{"id": 1, "slug": "kv-store", "title": "Store", "languages": ["c"]}]
+    problem = {**rows[0], "samples": [{"name": "sample/1", "input": "1", "answer": "2"}]}
+    pages = [
+        problems_table(rows),
+        problem_page(problem, quiet=False, next_command="subcli init kv-store"),
+        *(check_line("a check", ok, "took 3 s") for ok in (True, False, None)),
+        languages_table([{"name": "c"}, {"name": "go", "available": False}]),
+    ]
+    stream = io.StringIO()
+    console = make_console(stream, {"COLUMNS": "80", "FORCE_COLOR": "1"})
+    for page in pages:
+        console.print(page)
+    approved("colours-pages", with_colours(stream.getvalue()))
+
+
+def test_title_of_a_problem_comes_first() -> None:
+    """The page begins with it, then a blank line and the name."""
+    text = printed(problem_page({"title": "A Store", "slug": "kv-store"}, quiet=False, next_command=""))
+    assert text.splitlines()[:3] == ["A Store", "", "problem  kv-store"]
 
 
 def test_empty_list() -> None:
