@@ -13,7 +13,7 @@ from bench.processes import environment, python_module, resident_kib
 from bench.table import Table, below, lines_of
 
 SUBMISSIONS, WATCHERS = 1000, 10_000
-MOST_KB = 45.0
+MOST_KB = 16.0
 SPARE_FILES = 200
 
 
