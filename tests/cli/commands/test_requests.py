@@ -412,3 +412,12 @@ def test_status_says_why(other: Rest, home: Path) -> None:
     for text in (str(NUMBER + 1), "9" * 40, "1.5", ""):
         with pytest.raises(UsageError, match="not a valid submission id"):
             submission_id(text)
+
+
+@pytest.mark.parametrize("run", [status.run, cancel.run, open_command.run], ids=["status", "cancel", "open"])
+def test_default_is_the_latest_submission(run: Any, home: Path) -> None:
+    """Without an id, the latest submission is meant, and the output says which one it is."""
+    with rest({**ANSWERS, "GET /submissions": (200, [{"id": 12}, {"id": 9}])}) as server:
+        here = captured(home)
+        assert run(Common(json=True, server=server.url), here.streams, None) == 0
+    assert '"submission_id":12' in here.out.getvalue()

@@ -27,17 +27,18 @@ def register(app: typer.Typer) -> None:
     def open_(
         common: Common,
         streams: Streams,
-        id: Annotated[str, typer.Argument(metavar="ID or URL", help="Submission id, or its URL.")],
+        id: Annotated[str | None, typer.Argument(metavar="[ID or URL]", help="Default: the latest.")] = None,
     ) -> int:
         """Open a submission's page in the browser."""
-        server, number = submission(id)
+        server, number = submission(id) if id is not None else (None, None)
         return run(common, streams, number, server)
 
 
-def run(common: Common, streams: Streams, number: int, server: str | None = None) -> int:
+def run(common: Common, streams: Streams, number: int | None, server: str | None = None) -> int:
     """Print the address of the page and open it; with ``-q`` and ``--json``, only print it.
 
     Args:
+        number: its id; ``None``: the latest submission.
         server: the one whose URL was pasted.
 
     Raises:
@@ -45,13 +46,14 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
         opening it.
     """
 
-    async def call(client: Client) -> tuple[str, str, str]:
-        url = client.page_url(number, await client.api.submission_with_retry(number))
-        return url, client.settings.page_url(number), await _page_token(client)
+    async def call(client: Client) -> tuple[int, str, str, str]:
+        chosen = number if number is not None else await client.latest()
+        url = client.page_url(chosen, await client.api.submission_with_retry(chosen))
+        return chosen, url, client.settings.page_url(chosen), await _page_token(client)
 
-    url, expected, page_token = request(common, streams, call, pasted_server=server)
+    chosen, url, expected, page_token = request(common, streams, call, pasted_server=server)
     if common.json:
-        streams.print_json({"open": {"submission_id": number, "url": url}})
+        streams.print_json({"open": {"submission_id": chosen, "url": url}})
         return 0
     streams.write(f"{url}\n")
     if common.quiet:

@@ -35,17 +35,18 @@ def register(app: typer.Typer) -> None:
     def status(
         common: Common,
         streams: Streams,
-        id: Annotated[str, typer.Argument(metavar="ID or URL", help="Submission id, or its URL.")],
+        id: Annotated[str | None, typer.Argument(metavar="[ID or URL]", help="Default: the latest.")] = None,
     ) -> int:
         """Show the current state of a submission."""
-        server, number = submission(id)
+        server, number = submission(id) if id is not None else (None, None)
         return run(common, streams, number, server)
 
 
-def run(common: Common, streams: Streams, number: int, server: str | None = None) -> int:
+def run(common: Common, streams: Streams, number: int | None, server: str | None = None) -> int:
     """Print one submission.
 
     Args:
+        number: its id; ``None``: the latest submission.
         server: the one whose URL was pasted.
 
     Raises:
@@ -53,14 +54,15 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
     """
 
     async def call(client: Client) -> tuple[dict[str, Any], list[Any]]:
-        snapshot = await client.api.submission_with_retry(number)
-        tests = await client.api.tests_with_retry(number)
-        page = {"url": client.page_url(number, snapshot)}
-        return {**snapshot, **page}, [test for test in tests if isinstance(test, dict)]
+        chosen = number if number is not None else await client.latest()
+        snapshot = await client.api.submission_with_retry(chosen)
+        tests = await client.api.tests_with_retry(chosen)
+        ours = {"submission_id": chosen, "url": client.page_url(chosen, snapshot)}
+        return {**snapshot, **ours}, [test for test in tests if isinstance(test, dict)]
 
     snapshot, tests = request(common, streams, call, pasted_server=server)
     if common.json:
-        streams.print_json({**_status_object(snapshot, number), "tests": tests})
+        streams.print_json({**_status_object(snapshot), "tests": tests})
     elif common.quiet:
         from subcli.output.printable import one_line
 
@@ -68,14 +70,13 @@ def run(common: Common, streams: Streams, number: int, server: str | None = None
     else:
         from subcli.output.pages.tables import submission_page
 
-        streams.console().print(submission_page(_status_object(snapshot, number), tests), soft_wrap=True)
+        streams.console().print(submission_page(_status_object(snapshot), tests), soft_wrap=True)
     return exits.OK
 
 
-def _status_object(snapshot: dict[str, Any], number: int) -> dict[str, Any]:
+def _status_object(snapshot: dict[str, Any]) -> dict[str, Any]:
     """The fields of the contract, section 4; those that a server does not have are null."""
     fields = {name: snapshot.get(name) for name in _FIELDS}
-    fields["submission_id"] = number
     fields["problem"] = snapshot.get("problem", snapshot.get("problem_id"))
     # Another platform has its own name for the log, and a sentence about what went wrong (contract, section 6).
     fields["build_log"] = snapshot.get("build_log", snapshot.get("build_logs"))
