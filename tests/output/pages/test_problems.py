@@ -61,6 +61,15 @@ def test_title_of_a_problem_comes_first() -> None:
     assert text.splitlines()[:3] == ["A Store", "", "problem  kv-store"]
 
 
+def test_title_is_said_once() -> None:
+    """A description often begins with the title as its heading; another heading stays."""
+    for heading, count in (("# A Store", 1), ("# A Store of Keys", 2), ("## A Store", 2)):
+        problem = {"title": "A Store", "description": f"{heading}\n\nKeep it."}
+        text = printed(problem_page(problem, quiet=False, next_command=""))
+        assert text.count("A Store") == count
+        assert "Keep it." in text
+
+
 def test_empty_list() -> None:
     """A sentence instead of a bare heading."""
     assert printed(problems_table([])) == "This server has no problems.\n"

@@ -84,9 +84,15 @@ def problem_page(problem: Mapping[str, Any], *, quiet: bool, next_command: str) 
     if isinstance(limits, Mapping):
         facts.add_row("limits", _cell(", ".join(_limit(str(name), value) for name, value in limits.items())))
     title = Text(_word(problem.get("title")), style="bold")
-    text = Markdown(description, hyperlinks=False)
+    text = Markdown(_without_title(description, title.plain), hyperlinks=False)
     samples = _samples(problem.get("samples"), description)
     return Group(title, Text(), facts, Text(), text, *samples, Text(), Text(one_line(next_command), style="dim"))
+
+
+def _without_title(description: str, title: str) -> str:
+    """The description without a heading that says the title again."""
+    first, _, rest = description.lstrip().partition("\n")
+    return rest if first.startswith("# ") and first.lstrip("# ").strip() == title else description
 
 
 def _samples(samples: object, description: str) -> list[RenderableType]:
