@@ -339,6 +339,20 @@ def test_links_and_pipes_are_written_through(tmp_path: Path) -> None:
     assert got == [b"piped"]
 
 
+@pytest.mark.parametrize("stops", [False, True], ids=["never comes", "stops reading"])
+def test_reader_of_a_pipe_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    """The command ends, and says why there is no report."""
+    monkeypatch.setattr("subcli.output.junit._READER_S", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK) if stops else None
+    with pytest.raises(OSError, match="stopped reading" if stops else "nobody reads it"):
+        write(tmp_path / "pipe", b"x" * 1_000_000)
+    if reader is not None:
+        os.close(reader)
+
+
 def test_unwritable_path_is_refused_early(tmp_path: Path) -> None:
     """A directory, or a file in place of a directory, is refused with the reason; missing directories are created."""
     (tmp_path / "file").write_text("")

@@ -17,6 +17,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import select
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +42,9 @@ _NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
 _MESSAGE_CHARS: Final = 500
 _PLACE_CELLS: Final = 500
 _NUMBER_MAX: Final = 1e15
+_READER_S: Final = 5.0
+"""How long the reader of a pipe may take, to come and for each piece."""
+_LOOK_S: Final = 0.02
 
 
 class _Suite:
@@ -341,6 +346,36 @@ def write(path: Path, document: bytes) -> None:
         OSError: It cannot be written.
     """
     if _is_special(path):
-        path.write_bytes(document)
+        _write_through(path, document)
         return
     write_atomically(path, document)
+
+
+def _write_through(path: Path, document: bytes) -> None:
+    """Write to a pipe or a terminal, whose reader may come late or stop reading.
+
+    Raises:
+        OSError: It cannot be written, or nobody has read for some seconds.
+    """
+    descriptor = _opened(path)
+    try:
+        while document:
+            if not select.select([], [descriptor], [], _READER_S)[1]:
+                raise OSError(errno.ETIMEDOUT, "its reader has stopped reading")
+            # A pipe that can be written has space for this much.
+            document = document[os.write(descriptor, document[: select.PIPE_BUF]) :]
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    deadline = time.monotonic() + _READER_S
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > deadline:
+                raise OSError(errno.ENXIO, "nobody reads it") from None
+        time.sleep(_LOOK_S)
