@@ -228,7 +228,7 @@ def now() -> str:
 
 
 def submission(text: str) -> tuple[str | None, int]:
-    """A submission as the user named it: an id, or the URL of its page or of its REST resource.
+    """A submission as the user named it: an id, or the URL of its page, of its REST resource or of its WebSocket.
 
     Returns:
         The server that the URL names, with its path prefix, and the id.
@@ -238,6 +238,9 @@ def submission(text: str) -> tuple[str | None, int]:
     """
     if "://" not in text:
         return None, submission_id(text)
+    scheme, _, address = text.partition("://")
+    if scheme.lower() in ("ws", "wss"):
+        text = f"http{scheme.lower()[2:]}://{address.replace('/ws/submissions/', '/submissions/', 1)}"
     server, _, rest = text.partition("/submissions/")
     # The settings check the rest of the server's address.
     if not text.lower().startswith(("http://", "https://")) or not rest:

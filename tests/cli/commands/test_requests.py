@@ -16,7 +16,7 @@ import pytest
 from subcli.cli.commands import cancel, init, languages, problems, status
 from subcli.cli.commands import list as list_command
 from subcli.cli.commands import open as open_command
-from subcli.cli.common import Common, submission_id
+from subcli.cli.common import Common, submission, submission_id
 from subcli.cli.completion.candidates import candidates
 from subcli.core.errors import NetworkError, NotFoundError, ServerError, UsageError
 from tests.cli.rest import Rest, rest
@@ -421,3 +421,17 @@ def test_default_is_the_latest_submission(run: Any, home: Path) -> None:
         here = captured(home)
         assert run(Common(json=True, server=server.url), here.streams, None) == 0
     assert '"submission_id":12' in here.out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("http://h/submissions/12", "http://h"),
+        ("https://h/judge/api/submissions/12/events?after=3", "https://h/judge"),
+        ("ws://h:8000/ws/submissions/12?token=x", "http://h:8000"),
+        ("WSS://h/judge/ws/submissions/12", "https://h/judge"),
+    ],
+)
+def test_pasted_url(text: str, server: str) -> None:
+    """The address of a page, of a REST resource or of a socket names the server and the submission."""
+    assert submission(text) == (server, 12)
