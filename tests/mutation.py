@@ -70,6 +70,8 @@ def prepare(area: Area) -> None:
     settings = {
         "source_paths": sources(area),
         "also_copy": ["src", "tests", "generate", "pyproject.toml"],
+        # Alembic loads these under names of its own, so mutmut's switch never reaches them, and each would survive.
+        "do_not_mutate": ["*/migrations/*"],
         "pytest_add_cli_args_test_selection": list(area.tests),
         "pytest_add_cli_args": ["-p", "no:xdist", "-p", "no:hypothesispytest", "-p", "no:anyio"],
     }

@@ -255,6 +255,8 @@ def test_every_suite_and_case_has_a_time() -> None:
     stage.complete("build_failed")
     view.fault(UsageError("no", hint="such thing"))
     root = checked(view)
+    assert [suite.get("name") for suite in root] == ["leader-election", "subcli"]
+    assert [root.get(name) for name in ("tests", "failures", "errors")] == ["3", "2", "1"]
     assert all(element.get("time") for tag in ("testsuite", "testcase") for element in root.iter(tag))
 
 

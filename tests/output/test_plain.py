@@ -101,6 +101,15 @@ def test_unchanged_result_is_not_printed_again() -> None:
     ]
 
 
+def test_another_attempt_is_told_once() -> None:
+    """However many updates of it follow; a server that does not count attempts changes nothing."""
+    log = Log()
+    log.stage.begin()
+    for status, attempt in (("building", 2), ("testing", 2), ("testing", None), ("testing", 2)):
+        log.stage.status(status, attempt=attempt)
+    assert log.out == ["· judged again (attempt 2)", "· building", "· testing"]
+
+
 def test_position_counts_each_test_once() -> None:
     """The number before the slash is how many tests have a result."""
     log = Log()

@@ -457,3 +457,34 @@ def test_same_error_of_several_submissions_is_shown_once() -> None:
     assert "#1 #2 #3" in text
     assert "subcli watch 1 2 3 --server http://h" in text
     assert "subcli watch 4 --server http://h" in text
+
+
+def test_hint_for_one_submission_is_not_shown_for_several() -> None:
+    """A command in it would name only the first; other hints are shown, and a command for all of them follows."""
+
+    def text(hint: str, *ids: int) -> list[str]:
+        endings = [Ending(submission_id=each, exit_code=6, error=NetworkError("away", hint=hint)) for each in ids]
+        return [line.text.strip() for line in faults([(each, None) for each in endings], 78)]
+
+    hint = "Go on with `subcli watch 1`."
+    assert text(hint, 1)[-1] == hint
+    assert text(hint, 1, 2)[1:] == ["away", "next: subcli watch 1 2"]
+    assert text("Is it there?", 1, 2)[1:] == ["away", "Is it there?", "next: subcli watch 1 2"]
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [("build_failed", "✗ build failed"), ("completed", "✓ completed"), ("", "waiting for the server")],
+)
+def test_stage_of_a_submission_without_a_verdict(status: str, shown: str) -> None:
+    """A server may say that it is over before it says how; until the first word there is none."""
+    clock = Clock()
+    with terminal(80, 24) as tty:
+        view = LiveView(tty.console(), tty.console(), clock)
+        stage = Stage(view, clock)
+        stage.begin()
+        if status:
+            stage.status(status)
+        stage.pass_time(0.1)
+        assert shown in tty.visible()
+        view.close()

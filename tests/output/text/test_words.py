@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from subcli.core.submission import Connection, Counts, Submission
+from subcli.core.submission import Connection, Counts, Group, Submission
 from subcli.output.live.summary import outcome
-from subcli.output.text import words
+from subcli.output.text import rows, words
 from subcli.output.text.details import place, reason
 from subcli.shared.decoding import from_mapping
 from subcli.shared.messages import Complete, Location, Summary, TestResult
@@ -110,3 +110,27 @@ def test_reason_is_the_first_line_with_text() -> None:
     assert reason(result(message="\n \nfirst\nsecond", error_category="timeout")) == "first"
     assert reason(result(message=" \n", error_category="timeout")) == "timeout"
     assert reason(result()) == ""
+
+
+@pytest.mark.parametrize(
+    ("total", "done", "known"), [(1, 0, 1), (10, 3, 10), (2, 3, 3), (0, 3, None), (-1, 0, None), (None, 3, None)]
+)
+def test_known_total(total: int | None, done: int, known: int | None) -> None:
+    """The server's word, unless it cannot be true: there are at least as many tests as results."""
+    assert words.known_total(Submission(id=1, total_tests=total, counts=Counts(done))) == known
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counts", "word"),
+    [
+        (None, Counts(2, 1), "failed"),
+        (None, Counts(2), "passed"),
+        (None, Counts(0, 0, 0, 3), "skipped"),
+        ("passed", Counts(2, 1), "passed"),
+        ("time_limit", Counts(2), "failed"),
+        ("skipped", Counts(), "skipped"),
+    ],
+)
+def test_mark_of_a_group(outcome: str | None, counts: Counts, word: str) -> None:
+    """The server has the last word, as one of its tests may fail where another one suffices; else its tests count."""
+    assert rows.group_mark(Group("g", counts=counts, outcome=outcome)).word == word

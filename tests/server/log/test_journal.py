@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 
 from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import Journal, compare_once
-from subcli.server.log.records import Append, LogEnd, NewSubmission
+from subcli.server.log.interruptions import LOST
+from subcli.server.log.records import Append, Claim, Failure, LogEnd, NewSubmission
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 
@@ -94,3 +95,62 @@ async def test_positions_are_compared_until_the_log_can_be_read(
             await asyncio.gather(*waiting)
     assert asked == [[1], [1, 2], [1, 2]]
     assert caplog.text.count("could not be compared") == 1
+
+
+def claim(store: Store, lease_s: float = 3600) -> Claim:
+    taken = store.leases.claim_next("worker", {"echo": ("python",)}, lease_s)
+    assert isinstance(taken, Claim)
+    return taken
+
+
+async def test_an_interruption_is_published(store: Store) -> None:
+    """To those who watch: why, and that it is judged again, whoever put it back."""
+    journal, submission_id = Journal(store, MemoryBus()), submit(store)
+    with journal.subscribe(submission_id) as subscription:
+        await journal.hand_back(claim(store), "It was stopped.")
+        claim(store, -1)
+        assert await journal.take_back(10) == {submission_id: False}
+        published = subscription.after(1)
+    assert published is not None
+    told = [json.loads(each.text) for each in published]
+    assert [each["detail"] for each in told] == ["It was stopped.", LOST]
+    assert [each["attempt"] for each in told] == [2, 3]
+
+
+async def test_a_failure_of_the_judge_is_published(store: Store) -> None:
+    """Until its tries are used up it is judged again; then its watchers get the verdict `error`, and it has ended."""
+    journal, submission_id = Journal(store, MemoryBus()), submit(store)
+    with journal.subscribe(submission_id) as subscription:
+        assert not await journal.fail(claim(store), Failure("Full."), 2, 0)
+        assert await journal.fail(claim(store), Failure("Full."), 2, 0)
+        published = subscription.after(1)
+    assert published is not None
+    told = [json.loads(each.text) for each in published]
+    assert [each["type"] for each in told] == ["status_update", "status_update", "complete"]
+    assert [each.get("status") or each.get("final_status") for each in told] == ["pending", "failed", "error"]
+
+
+async def test_a_submission_that_loses_all_its_workers_ends(store: Store) -> None:
+    """It is not judged for ever: its watchers get the verdict `error`."""
+    journal, submission_id = Journal(store, MemoryBus()), submit(store)
+    with journal.subscribe(submission_id) as subscription:
+        claim(store, -1)
+        assert await journal.take_back(1) == {submission_id: True}
+        published = subscription.after(1)
+    assert published is not None
+    assert json.loads(published[-1].text)["final_status"] == "error"
+    assert published[-1].last
+
+
+@pytest.mark.parametrize("is_able", [False, True])
+async def test_what_waits_for_another_worker_is_told_once(store: Store, is_able: bool) -> None:
+    """Whether this worker lacks the problem or is out of service; the second time there is nothing new."""
+    journal, submission_id = Journal(store, MemoryBus()), submit(store)
+    with journal.subscribe(submission_id) as subscription:
+        for _ in range(2):
+            await (journal.tell_waiting([submission_id]) if is_able else journal.tell_unable({}, 10))
+        published = subscription.after(1)
+    assert published is not None
+    [told] = [json.loads(each.text) for each in published]
+    assert (told["status"], told["attempt"]) == ("pending", 1)
+    assert told["detail"] == "Waits for a worker that can judge echo in python."
