@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import Journal, compare_once
-from subcli.server.log.interruptions import LOST
 from subcli.server.log.records import Append, Claim, Failure, LogEnd, NewSubmission
+from subcli.server.log.requeue import LOST
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 
