@@ -119,7 +119,7 @@ async def test_an_interruption_is_published(store: Store) -> None:
 
 
 async def test_a_failure_of_the_judge_is_published(store: Store) -> None:
-    """Until its tries are used up the submission goes on; then its watchers get the verdict `error`."""
+    """Until its tries are used up it is judged again; then its watchers get the verdict `error`, and it has ended."""
     journal, submission_id = Journal(store, MemoryBus()), submit(store)
     with journal.subscribe(submission_id) as subscription:
         assert not await journal.fail(claim(store), Failure("Full."), 2, 0)
@@ -141,3 +141,17 @@ async def test_a_submission_that_loses_all_its_workers_ends(store: Store) -> Non
     assert published is not None
     assert json.loads(published[-1].text)["final_status"] == "error"
     assert published[-1].last
+
+
+@pytest.mark.parametrize("is_able", [False, True])
+async def test_what_waits_for_another_worker_is_told_once(store: Store, is_able: bool) -> None:
+    """Whether this worker lacks the problem or is out of service; the second time there is nothing new."""
+    journal, submission_id = Journal(store, MemoryBus()), submit(store)
+    with journal.subscribe(submission_id) as subscription:
+        for _ in range(2):
+            await (journal.tell_waiting([submission_id]) if is_able else journal.tell_unable({}, 10))
+        published = subscription.after(1)
+    assert published is not None
+    [told] = [json.loads(each.text) for each in published]
+    assert (told["status"], told["attempt"]) == ("pending", 1)
+    assert told["detail"] == "Waits for a worker that can judge echo in python."
