@@ -8,7 +8,7 @@ import termios
 import pytest
 
 from .command import Commands
-from .scripted import LOG, Wire, scripted, some, staying
+from .scripted import LOG, Script, Wire, scripted, some, staying
 from .terminal import Terminal
 
 
@@ -16,6 +16,16 @@ async def rest(wire: Wire) -> None:
     """The events that are left, then 1000."""
     await wire.text(*LOG[3:])
     await wire.close(1000)
+
+
+def waiting(looking: asyncio.Event) -> Script:
+    """Three events; the rest once somebody looks around."""
+
+    async def wait(wire: Wire) -> None:
+        await looking.wait()
+        await rest(wire)
+
+    return some(3, wait)
 
 
 async def test_look_around_and_stop_watching(command: Commands) -> None:
@@ -35,12 +45,7 @@ async def test_look_around_and_stop_watching(command: Commands) -> None:
 async def test_the_end_waits_for_who_looks_around(command: Commands) -> None:
     """The verdict does not take the list away; when the person goes back, the summary and the exit code follow."""
     looking = asyncio.Event()
-
-    async def wait(wire: Wire) -> None:
-        await looking.wait()
-        await rest(wire)
-
-    async with scripted(some(3, wait)) as server, Terminal(command, "watch", "1", "--server", server.url) as tty:
+    async with scripted(waiting(looking)) as server, Terminal(command, "watch", "1", "--server", server.url) as tty:
         await tty.until(lambda text: "One" in text)
         tty.press(b"j")
         await tty.until(lambda text: "→ ✓ One" in text)
@@ -57,12 +62,7 @@ async def test_the_end_waits_for_who_looks_around(command: Commands) -> None:
 async def test_after_the_verdict_the_code_is_its_own(command: Commands, key: bytes) -> None:
     """Ctrl-C or `q` in the list of what has been judged ends the looking around, and interrupts nothing."""
     looking = asyncio.Event()
-
-    async def wait(wire: Wire) -> None:
-        await looking.wait()
-        await rest(wire)
-
-    async with scripted(some(3, wait)) as server, Terminal(command, "watch", "1", "--server", server.url) as tty:
+    async with scripted(waiting(looking)) as server, Terminal(command, "watch", "1", "--server", server.url) as tty:
         await tty.until(lambda text: "One" in text)
         tty.press(b"j")
         await tty.until(lambda text: "→ ✓ One" in text)
