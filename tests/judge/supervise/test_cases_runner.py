@@ -176,6 +176,12 @@ async def test_answers_that_are_only_examples(run: Run, tmp_path: Path) -> None:
         problem(tmp_path, CaseSet(msgspec.structs.replace(group, parts=every[:2]), examples_only=True)), SOLUTION
     )
     assert judged.verdict == "passed"
+    judged = await run(
+        problem(tmp_path, CaseSet(msgspec.structs.replace(group, parts=every[1:2]), examples_only=True)), SOLUTION
+    )
+    assert judged.verdict == "error"
+    assert judged.analysis["error"] == "no case was decided: every output differs from the example's answer"
+    assert judged.analysis["suggestions"] == ["Submit it: `subcli submit`."]
 
 
 @pytest.mark.parametrize("interactive", [False, True])
