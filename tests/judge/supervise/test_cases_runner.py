@@ -314,7 +314,7 @@ async def test_what_a_broken_checker_says_of_a_secret_case_is_for_the_operator(
 async def test_a_checker_that_does_not_build_is_built_once(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its build prints something else each time; all cases are told the same."""
+    """Its build would print something else each time. What it has printed is logged once, for all cases."""
     (tmp_path / "check.py").write_text("")
     words = ("{python}", "-I", "-S", "-c", "import os, sys; sys.exit('built ' + os.urandom(8).hex())")
     checker = Checker(Tool(tmp_path, ("check.py",), replace(PYTHON, source="check.py", build=words), "check.py"))
@@ -322,9 +322,19 @@ async def test_a_checker_that_does_not_build_is_built_once(
     group = Group(name="", parts=parts, stop_on_failure=False)
     judged = await run(problem(tmp_path, CaseSet(group, checker)), SOLUTION)
     assert judged.verdict == "error"
-    told = re.findall(r"built ([0-9a-f]{16})", caplog.text)
-    assert len(told) == len(parts)
-    assert len(set(told)) == 1
+    assert len(re.findall(r"built [0-9a-f]{16}", caplog.text)) == 1
+    assert "0 and 2 more: check.py cannot be built: " in caplog.text
+
+
+async def test_what_many_cases_lack_is_said_once(run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A checker that fails on each case in another way is quoted for some of them; the others are counted."""
+    (tmp_path / "check.py").write_text("import sys\nsys.exit(open(sys.argv[1]).read())\n")
+    checker = Checker(Tool(tmp_path, ("check.py",), replace(PYTHON, source="check.py"), "check.py"))
+    parts = tuple(case(tmp_path, str(number), "ignore", f"odd-{number}".encode()) for number in range(22))
+    group = Group(name="", parts=parts, stop_on_failure=False)
+    assert (await run(problem(tmp_path, CaseSet(group, checker)), SOLUTION)).verdict == "error"
+    assert len(re.findall(r"odd-\d+", caplog.text)) == 20
+    assert "2 more cases could not be judged for other reasons" in caplog.text
 
 
 async def test_a_missing_interpreter_is_named(run: Run, tmp_path: Path) -> None:
