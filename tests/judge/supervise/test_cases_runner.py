@@ -195,6 +195,51 @@ async def test_what_a_checker_refuses(run: Run, tmp_path: Path, *, interactive: 
     assert ("input" in found, found.get("actual")) == (not interactive, None if interactive else "ok\n")
 
 
+TESTLIB = """
+import sys
+from exits import WORDS
+given, output, answer = (open(path).read().split() for path in sys.argv[1:4])
+assert answer == ["ok"] and given == output and sys.argv[4:] == ["strict"], sys.argv
+print(WORDS[output[0]], file=sys.stderr)
+sys.exit(int(output[0]))
+"""
+WORDS = """
+WORDS = {"0": "ok 3 numbers", "1": "wrong answer 1st numbers differ", "2": "wrong output format too long",
+    "3": "FAIL the jury has a worse answer", "4": "wrong output format more", "7": "points 2.5 nearly", "8": "eof",
+    "9": "odd"}
+"""
+
+
+@pytest.mark.parametrize("scores", [False, True])
+async def test_a_checker_of_testlib(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, scores: bool
+) -> None:
+    """It reads the output as a file, and its exit codes are those of testlib.h; why it rejects stands on its stderr."""
+    (tmp_path / "check.py").write_text(TESTLIB)
+    (tmp_path / "exits.py").write_text(WORDS)
+    language = replace(PYTHON, source="check.py", run=("{python}", "{source}"))
+    tool = Tool(tmp_path, ("check.py", "exits.py"), language, "check.py")
+    checker = Checker(tool, interface="testlib", scores=scores)
+    parts = tuple(
+        case(tmp_path, code, "echo", code.encode(), arguments=("strict",))
+        for code in ("0", "1", "2", "3", "4", "7", "8", "9")
+    )
+    group = Group(name="", parts=parts, stop_on_failure=False, aggregation="sum" if scores else "pass-fail")
+    judged = await run(problem(tmp_path, CaseSet(group, checker, is_scored=scores)), SOLUTION)
+    found = by_name(judged)
+    assert {code: event["outcome"] for code, event in found.items()} == {
+        "0": "passed",
+        **dict.fromkeys(("1", "2", "4", "8"), "wrong_answer"),
+        **dict.fromkeys(("3", "9"), "judge_error"),
+        "7": "passed" if scores else "judge_error",
+    }
+    assert found["1"]["message"] == "wrong answer 1st numbers differ"
+    assert found["7"].get("score") == (2.5 if scores else None)
+    assert judged.verdict == "error"
+    assert "3: the checker exited with code 3, which is not a verdict of testlib: FAIL the jury" in caplog.text
+    assert ("the checker gave points, and `scores = true` does not say that it may" in caplog.text) is not scores
+
+
 async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:
     """A program that computes too long and one that waits too long exceed the limit, and say which.
 
