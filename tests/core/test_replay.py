@@ -46,7 +46,8 @@ def changed(**fields: object) -> RunTrace:
             True,
             False,
             "The same violation at 40 ms of simulated time. The course differs from 20 ms on. The code is the same, so "
-            "it depends on something besides the seed, such as the clock, or random numbers that are seeded with nothing.",
+            "it depends on something besides the seed, such as the clock, or random numbers "
+            "that are seeded with nothing.",
         ),
     ],
 )

@@ -1,0 +1,179 @@
+"""The picture of a failure, and the same failure at home, on terminals and with a real server."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from .canaries import environment
+from .command import SUBCLI, Commands
+from .conftest import SOLUTIONS, Run, Served
+from .terminal import Terminal
+
+SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
+VIOLATION = "n1 voted twice in term 1: for itself and for n2"
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
+    """The database of a server on which the bundled wrong solution is submission 1, made once: judging takes time."""
+    place = tmp_path_factory.mktemp("judged")
+    server = Served(place / "data", environment(place / "home"), ("--sandbox", "none"))
+    server.data_dir.mkdir(mode=0o700)
+    shutil.copy(migrated, server.data_dir)
+    server.start()
+    try:
+        words = ("submit", str(SOLUTIONS / "failing.py"), "--problem", "leader-election", "-q", "--server", server.url)
+        done = subprocess.run([*SUBCLI, *words], env=server.env, cwd=place, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "failed\n"), done.stderr
+    finally:
+        server.stop()
+    return server.data_dir / "subcli.db"
+
+
+@pytest.fixture
+def failed(serve: Callable[..., Served], judged: Path, tmp_path: Path) -> Served:
+    """That server."""
+    (tmp_path / "data0").mkdir(mode=0o700)
+    shutil.copy(judged, tmp_path / "data0")
+    return serve("--sandbox", "none")
+
+
+@pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.thorough)])
+async def test_ladder_on_a_terminal(command: Commands, failed: Served, columns: int) -> None:
+    """Of two candidates, n1 votes for itself and for n2; what broke the rule is marked, and nothing is cut."""
+    words = ("status", "1", "--test", "split vote", "--diagram", "--server", failed.url)
+    async with Terminal(command, *words, columns=columns, rows=40) as tty:
+        assert await tty.end() == 0, tty.text
+        lines = [line for line in tty.text.splitlines() if line]
+    assert lines[0] == "Split Vote"
+    assert len(lines) <= 31
+    assert re.fullmatch(r" +ms +n1 +n2 +n3 +n4 +seed 51", lines[1])
+    asked, granted = (line for line in lines if line.startswith("▶"))
+    assert re.fullmatch(r"▶ 150→160 ├─+►│ +│ +│ +request_vote term=1", asked)
+    assert re.fullmatch(r"▶ 160→170 ├─+►│ +│ +│ +vote term=1 granted=true", granted)
+    assert lines.index(granted) < lines.index(f"✗ 160 ms: {VIOLATION} (noticed at 200 ms)")
+    assert any("failing.py:90 self.send(src, " in line for line in lines)
+    assert "…" not in "".join(lines[:-1])
+    # What broke the rule stands out by its colour as well.
+    assert b"\x1b[1;31m" in tty.raw
+
+
+def test_other_forms(run: Run, failed: Served, tmp_path: Path) -> None:
+    """Sentences, the trace as JSON, and an SVG file that any XML parser reads; the first failure by default."""
+    at = ("--server", failed.url)
+    told = run("status", "1", "--diagram", "--plain", "--test", "Split Vote", *at).stdout
+    assert "At 170 ms n2 receives from n1 what it sent at 160 ms: vote term=1 granted=true. This broke the rule." in (
+        " ".join(told.split())
+    )
+    assert not set("│├►▶✗") & set(told)
+    answer = run("status", "1", "--diagram", "--json", *at)
+    SCHEMA.validate(json.loads(answer.stdout))
+    trace = json.loads(answer.stdout)["trace"]
+    assert (trace["test_name"], trace["seed"], trace["nodes"]) == (
+        "One Leader per Term",
+        41,
+        ["n1", "n2", "n3", "n4", "n5"],
+    )
+    written = run("status", "1", "--svg", "failure.svg", "--test", "Split Vote", *at)
+    assert (written.returncode, written.stdout) == (0, "failure.svg\n")
+    svg = ET.parse(tmp_path / "failure.svg").getroot()
+    assert "n1 voted twice" in "".join(svg.itertext())
+    assert run("status", "1", "--svg", "gone/failure.svg", *at).returncode == 2
+    for words, code, said in (
+        (("--test", "Leader Election", "--diagram"), 5, "There is no trace of 'Leader Election'"),
+        (("--test", "Nothing"), 5, "There are: Leader Election, "),
+        (("--plain",), 2, "`--plain` needs `--diagram`"),
+    ):
+        refused = run("status", "1", *words, *at)
+        assert refused.returncode == code
+        assert said in refused.stderr
+    one = json.loads(run("status", "1", "--test", "Split Vote", "--json", *at).stdout)
+    SCHEMA.validate(one)
+    (test,) = one["tests"]
+    assert test["rerun"] == "subcli test --replay '1:Split Vote'"
+
+
+def test_replay(run: Run, failed: Served, tmp_path: Path) -> None:
+    """The same violation with what was submitted; another course, and in the end none, with other code."""
+    at = ("--server", failed.url)
+    done = run("test", "--replay", "1", "--json", *at)
+    assert done.returncode == 1, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for line in lines:
+        SCHEMA.validate(line)
+    replays = [line for line in lines if line["type"] == "replay"]
+    assert [(line["test_name"], line["same"], line["identical"]) for line in replays] == [
+        ("One Leader per Term", True, True),
+        ("Split Vote", True, True),
+    ]
+    assert (lines[-1]["type"], lines[-1]["summary"]["total_tests"]) == ("result", 2)
+    assert "2 of 2 failures are the same as in submission 1." in done.stderr
+    # The code in the directory of `init` is used there; a comment changes nothing that happens.
+    made = run("init", "leader-election", "here", *at)
+    assert made.returncode == 0, made.stderr
+    text = (SOLUTIONS / "failing.py").read_text()
+    (tmp_path / "here/node.py").write_text(f"# A comment.\n{text}")
+    again = run("test", "--replay", f"{failed.url}/submissions/1:split vote", cwd=tmp_path / "here")
+    assert again.returncode == 1
+    assert "Split Vote (seed 51), compared with submission 1: The same violation at 160 ms" in again.stderr
+    (tmp_path / "here/node.py").write_text((SOLUTIONS / "passing.py").read_text())
+    fixed = run("test", "--replay", "1:Split Vote", *at, cwd=tmp_path / "here")
+    assert fixed.returncode == 0
+    assert "Split Vote (seed 51), compared with submission 1: It passes here." in fixed.stderr
+    assert run("test", "--replay", "1:Nothing", *at).returncode == 5
+    assert run("test", "--replay", "1:Split Vote", "--debug-node", "n9", *at).returncode == 2
+
+
+@pytest.mark.thorough
+def test_replay_where_the_author_keeps_the_tests(serve: Callable[..., Served], run: Run, tmp_path: Path) -> None:
+    """It says so, and what shows the failure instead; whoever has the problem replays with that."""
+    problems = tmp_path / "problems"
+    secret = problems / "secret"
+    (secret / "tests").mkdir(parents=True)
+    (secret / "problem.toml").write_text('id = 5\nslug = "secret"\ntitle = "Secret"\nlanguages = ["python"]\n')
+    (secret / "description.md").write_text("Answer.")
+    (secret / "tests/test_it.py").write_text(
+        "def test_it(make_cluster):\n    '''It answers'''\n    make_cluster(1).run(50)\n"
+    )
+    (tmp_path / "silent.py").write_text("import sys\nfor line in sys.stdin: sys.exit(3)\n")
+    at = ("--server", serve("--problems", str(problems), "--sandbox", "none").url)
+    assert run("submit", "silent.py", "--problem", "secret", "-q", *at).returncode == 1
+    refused = run("test", "--replay", "1:It answers", *at)
+    assert refused.returncode == 2
+    assert "The author of secret does not give its tests away" in refused.stderr
+    assert "--test 'It answers' --diagram" in refused.stderr
+    shown = run("status", "1", "--diagram", *at)
+    assert "n1 exited with code 3" in shown.stdout
+    (test,) = json.loads(run("status", "1", "--json", *at).stdout)["tests"]
+    assert "rerun" not in test
+    replayed = run("test", "--replay", "1", "--problem", str(secret), *at)
+    assert "The same violation at 0 ms" in replayed.stderr
+
+
+async def test_debug_a_node(command: Commands, failed: Served) -> None:
+    """pdb stops the node of the schedule that failed at the line that is asked for, and the replay goes on."""
+    words = ("test", "--replay", "1:Split Vote", "--debug-node", "n1", "--debugger", "pdb", "--server", failed.url)
+    async with Terminal(command, *words) as tty:
+        await tty.until(lambda text: "(pdb)" in text)
+        assert "This node waits here." in tty.text
+        tty.press(b"b 90\n")
+        await tty.until(lambda text: "Breakpoint 1" in text)
+        tty.press(b"c\n")
+        await tty.until(lambda text: "on_request_vote" in text)
+        tty.press(b"p (self.id, src, self.voted_for)\n")
+        await tty.until(lambda text: "('n1', 'n2', 'n2')" in text)
+        tty.press(b"cl 1\n")
+        tty.press(b"c\n")
+        assert await tty.end() == 1, tty.text
+        assert VIOLATION in tty.text
+        assert "The same violation at 160 ms" in " ".join(tty.text.split())
