@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from importlib.resources import files
@@ -14,38 +12,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from .canaries import environment
-from .command import SUBCLI, Commands
+from .command import Commands
 from .conftest import SOLUTIONS, Run, Served
 from .terminal import Terminal
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
 VIOLATION = "n1 voted twice in term 1: for itself and for n2"
-
-
-@pytest.fixture(scope="session")
-def judged(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
-    """The database of a server on which the bundled wrong solution is submission 1, made once: judging takes time."""
-    place = tmp_path_factory.mktemp("judged")
-    server = Served(place / "data", environment(place / "home"), ("--sandbox", "none"))
-    server.data_dir.mkdir(mode=0o700)
-    shutil.copy(migrated, server.data_dir)
-    server.start()
-    try:
-        words = ("submit", str(SOLUTIONS / "failing.py"), "--problem", "leader-election", "-q", "--server", server.url)
-        done = subprocess.run([*SUBCLI, *words], env=server.env, cwd=place, capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (1, "failed\n"), done.stderr
-    finally:
-        server.stop()
-    return server.data_dir / "subcli.db"
-
-
-@pytest.fixture
-def failed(serve: Callable[..., Served], judged: Path, tmp_path: Path) -> Served:
-    """That server."""
-    (tmp_path / "data0").mkdir(mode=0o700)
-    shutil.copy(judged, tmp_path / "data0")
-    return serve("--sandbox", "none")
 
 
 @pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.thorough)])

@@ -21,19 +21,22 @@ _LEFT, _TOP, _RIGHT, _BOTTOM = 70, 96, 40, 48
 _LANE: Final = 170
 _MIN_WIDTH: Final = 480
 _SAME_MS, _LEAST, _PER_MS, _MOST = 7.0, 14.0, 0.8, 48.0
-_LABEL_CHARS: Final = 34
+_LABEL_CHARS: Final = 30
+_BESIDE: Final = 0.36
+"""Where along its arrow a message's text is."""
 _TITLE_CHARS: Final = 2_000
 _STYLE: Final = """
 svg { background: #fff; color: #1f2328; font: 12px system-ui, sans-serif; }
 line, path { stroke: currentColor; fill: none; }
-text { fill: currentColor; }
+text { fill: currentColor; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
 .quiet { opacity: .65; } .life { opacity: .45; } .down { stroke-dasharray: 2 5; opacity: .3; }
 .stopped { stroke-dasharray: 5 4; color: #9a6700; } .late { color: #8250df; }
 .note { color: #0969da; } .kill, .network { color: #9a6700; }
 .broke { color: #cf222e; font-weight: 600; } .broke path { stroke-width: 2.5; }
 .head { font-size: 15px; font-weight: 600; }
 @media (prefers-color-scheme: dark) {
-  svg { background: #0d1117; color: #e6edf3; } .stopped, .kill, .network { color: #d29922; } .late { color: #bc8cff; }
+  svg { background: #0d1117; color: #e6edf3; } text { stroke: #0d1117; }
+  .stopped, .kill, .network { color: #d29922; } .late { color: #bc8cff; }
   .note { color: #58a6ff; } .broke { color: #ff7b72; }
 }
 """
@@ -53,6 +56,7 @@ class _Picture:
     def __init__(self, trace: RunTrace, title: str) -> None:
         self._trace = trace
         self._late = overtaken(trace.messages)
+        self._told: set[tuple[str, int, str]] = set()
         self._heights = heights(trace)
         self._lanes = {name: _LEFT + _LANE // 2 + index * _LANE for index, name in enumerate(trace.nodes)}
         self._end = max(self._heights.values(), default=_TOP) + 20
@@ -129,14 +133,17 @@ class _Picture:
             *(["broke"] if message.broke_rule else []),
         ]
         group = ET.SubElement(self._svg, "g", {"class": " ".join(names)})
-        ET.SubElement(group, "title").text = _plain(self._told(message), _TITLE_CHARS)
+        ET.SubElement(group, "title").text = _plain(self._sentence(message), _TITLE_CHARS)
         ET.SubElement(group, "path", {"d": _arrow(x1, y1, x2, y2, arrives=arrives)})
-        if message.broke_rule or abs(x2 - x1) >= _LANE * 0.6:
-            label = ET.SubElement(group, "text", {"x": f"{(x1 + x2) / 2:.1f}", "y": f"{(y1 + y2) / 2 - 4:.1f}"})
-            label.set("text-anchor", "middle")
+        # Of those that say the same to several nodes at once, only the first has a text beside it.
+        told = message.src, message.ms, body_text(message.body)
+        if message.broke_rule or told not in self._told:
+            self._told.add(told)
+            x, y = x1 + (x2 - x1) * _BESIDE, y1 + (y2 - y1) * _BESIDE - 4
+            label = ET.SubElement(group, "text", {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": "middle"})
             label.text = _plain(body_text(message.body), _LABEL_CHARS)
 
-    def _told(self, message: Sent) -> str:
+    def _sentence(self, message: Sent) -> str:
         fate = NOT_DELIVERED.get(message.fate, f"arrived at {message.arrived_ms} ms")
         late = ", overtaken" if message.no in self._late else ""
         place = self._trace.place_of(message)
