@@ -132,6 +132,73 @@ def test_replay_where_the_author_keeps_the_tests(serve: Callable[..., Served], r
     assert "The same violation at 0 ms" in replayed.stderr
 
 
+SEEDED = """
+import pytest
+from subcli.judge.harness import Network, Violation
+
+@pytest.mark.parametrize("seed", range(1, COUNT + 1))
+def test_first_comes_first(make_cluster, seed):
+    "First comes first"
+    cluster = make_cluster(3, seed=seed, network=Network(seed, delay_ms=(1, 60), loss=0.2))
+    for _ in range(200):
+        cluster.step()
+        late = [message for message in cluster.log if message.type == "late"]
+        if late:
+            raise Violation(f"{late[0].src} was late by {late[0].body['by']}", culprit=late[0])
+"""
+RACING = """
+import json, random, sys
+
+def send(dest, **body):
+    print(json.dumps({"src": me, "dest": dest, "body": body}), flush=True)
+
+heard = {}
+for line in sys.stdin:
+    message = json.loads(line)
+    src, body = message["src"], message["body"]
+    if body["type"] == "init":
+        me, others = body["node_id"], [node for node in body["node_ids"] if node != body["node_id"]]
+        numbers, count = random.Random(body["seed"]), 0
+        send("judge", type="init_ok")
+    elif body["type"] == "tick":
+        for each in set(others):
+            if numbers.random() < 0.3:
+                count += 1
+                send(each, type="number", n=count)
+        send("judge", type="tick_ok")
+    elif body["type"] == "number":
+        if body["n"] < heard.get(src, 0):
+            send(src, type="late", by=heard[src] - body["n"])
+        heard[src] = max(heard.get(src, 0), body["n"])
+"""
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.thorough)])
+def test_replay_of_many_seeds(serve: Callable[..., Served], run: Run, tmp_path: Path, count: int) -> None:
+    """Each failing seed fails again in the same way, whatever the machine does: delays, losses, reordering, all."""
+    problem = tmp_path / "problems/racing"
+    (problem / "tests").mkdir(parents=True)
+    (problem / "problem.toml").write_text(
+        'id = 6\nslug = "racing"\ntitle = "Racing"\nlanguages = ["python"]\nlocal_files = ["tests/test_it.py"]\n'
+        "[limits]\nanswer_seconds = 20\nsubmission_seconds = 1000\n"
+    )
+    (problem / "description.md").write_text("Keep the order.")
+    (problem / "tests/test_it.py").write_text(SEEDED.replace("COUNT", str(count)))
+    (tmp_path / "racing.py").write_text(RACING)
+    at = ("--server", serve("--problems", str(problem.parent), "--sandbox", "none").url)
+    assert run("submit", "racing.py", "--problem", "racing", "-q", *at, timeout=None).returncode == 1
+    tests = json.loads(run("status", "1", "--json", *at).stdout)["tests"]
+    assert [test["seed"] for test in tests if test["status"] == "failed"] == list(range(1, count + 1))
+    assert tests[3]["rerun"] == "subcli test --replay '1:test_it.py::test_first_comes_first[4]'"
+    done = run("test", "--replay", "1", "--json", *at, timeout=None)
+    replays = [line for line in map(json.loads, done.stdout.splitlines()) if line["type"] == "replay"]
+    assert [(line["seed"], line["same"], line["identical"]) for line in replays] == [
+        (seed, True, True) for seed in range(1, count + 1)
+    ]
+    assert f"{count} of {count} failures are the same as in submission 1." in done.stderr
+
+
 async def test_debug_a_node(command: Commands, failed: Served) -> None:
     """pdb stops the node of the schedule that failed at the line that is asked for, and the replay goes on."""
     words = ("test", "--replay", "1:Split Vote", "--debug-node", "n1", "--debugger", "pdb", "--server", failed.url)
