@@ -306,6 +306,7 @@ for line in sys.stdin:
 
 async def test_each_failing_seed_gives_the_same_violation(tiny: MakeProblem) -> None:
     """Delays, losses, reordering, the nodes' own random numbers: everything follows from the seed."""
+    count = 5
     problem = tiny(
         SEEDS.format(count=count), limits="test_seconds = 60\nanswer_seconds = 20\nsubmission_seconds = 900\n"
     )
