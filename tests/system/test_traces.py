@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import subprocess
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from subprocess import PIPE
+from typing import Any
 
 import jsonschema
 import pytest
 
-from .command import Commands
+from .command import SUBCLI, Commands
 from .conftest import SOLUTIONS, Run, Served
 from .terminal import Terminal
 
@@ -216,3 +221,68 @@ async def test_debug_a_node(command: Commands, failed: Served) -> None:
         assert await tty.end() == 1, tty.text
         assert VIOLATION in tty.text
         assert "The same violation at 160 ms" in " ".join(tty.text.split())
+
+
+class Editor:
+    """A client of the Debug Adapter Protocol, as far as a breakpoint needs it."""
+
+    def __init__(self, port: int) -> None:
+        deadline = time.monotonic() + 80
+        while True:
+            try:
+                self._socket = socket.create_connection(("127.0.0.1", port))
+                break
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "nobody listens"
+                time.sleep(0.05)
+        self._file = self._socket.makefile("rwb")
+        self._sent = 0
+
+    def ask(self, command: str, until: str, **arguments: object) -> dict[str, Any]:
+        """Send a request, and read until an event or a response of this name."""
+        self._sent += 1
+        request = {"seq": self._sent, "type": "request", "command": command, "arguments": arguments}
+        data = json.dumps(request).encode()
+        self._file.write(b"Content-Length: %d\r\n\r\n%b" % (len(data), data))
+        self._file.flush()
+        while True:
+            length = 0
+            while line := self._file.readline().strip():
+                name, _, value = line.partition(b":")
+                length = int(value) if name == b"Content-Length" else length
+            message: dict[str, Any] = json.loads(self._file.read(length))
+            if until in (message.get("event"), message.get("command")):
+                return message
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+def test_debug_with_an_editor(env: dict[str, str], failed: Served, tmp_path: Path) -> None:
+    """The node waits for an editor; its breakpoint is reached, and letting go gives the same failure."""
+    words = ("test", "--replay", "1:Split Vote", "--debug-node", "n1", "--debugger", "debugpy", "--server", failed.url)
+    with subprocess.Popen([*SUBCLI, *words], env=env, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        waits = process.stderr.readline()
+        found = re.search(r"n1 waits for a debugger at 127\.0\.0\.1:(\d+)", waits)
+        assert found is not None, waits
+        editor = Editor(int(found[1]))
+        editor.ask("initialize", "initialize", adapterID="test", pathFormat="path", linesStartAt1=True)
+        mapping = {"localRoot": "/home/ada/solution", "remoteRoot": "."}
+        editor.ask("attach", "initialized", justMyCode=False, pathMappings=[mapping])
+        source = {"path": "/home/ada/solution/failing.py"}
+        editor.ask("setBreakpoints", "setBreakpoints", source=source, breakpoints=[{"line": 90}])
+        thread = editor.ask("configurationDone", "stopped")["body"]["threadId"]
+        frame = editor.ask("stackTrace", "stackTrace", threadId=thread)["body"]["stackFrames"][0]
+        assert (frame["name"], frame["line"]) == ("on_request_vote", 90)
+        value = editor.ask("evaluate", "evaluate", expression="(self.id, src)", frameId=frame["id"])
+        assert value["body"]["result"] == "('n1', 'n2')"
+        editor.ask("setBreakpoints", "setBreakpoints", source=source, breakpoints=[])
+        editor.ask("disconnect", "disconnect", terminateDebuggee=False)
+        editor.close()
+        out, err = process.communicate()
+    assert process.returncode == 1
+    assert VIOLATION in out
+    assert "The same violation at 160 ms" in err
