@@ -115,7 +115,7 @@ function failureCard(test, analyses, causes = new Map()) {
     const draw = element("button", "draw", "Show how it happened");
     draw.type = "button";
     [draw.dataset.test, draw.dataset.name] = [String(test.test_id ?? test.test_name), test.test_name];
-    card.append(draw);
+    card.append(draw, element("span", "quiet number", Number.isSafeInteger(test.seed) ? ` seed ${test.seed}` : ""));
   }
   if (typeof test.rerun === "string" && test.rerun) {
     const again = element("p", "", "Run it again: ");
