@@ -12,6 +12,7 @@ from subcli.judge.events import NOT_MEASURED, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
+from subcli.judge.supervise.run_traces import RunTraces
 
 _STATUSES = ("passed", "failed", "error", "skipped")
 
@@ -27,6 +28,7 @@ class Results:
         analyst: Explains failures.
         paths: What is removed.
         is_contended: Whether what runs, or ran last, had to wait for the machine.
+        traces: Packs the traces of failures.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Results:
         analyst: Analyst,
         paths: ServerPaths,
         is_contended: Callable[[], bool],
+        traces: RunTraces,
     ) -> None:
         self._emit = emit
+        self._traces = traces
         self.drain = drain
         self._analyst = analyst
         self._paths = paths
@@ -111,6 +115,7 @@ class Results:
         outcome: Outcome | None = None,
         measured: Measured = NOT_MEASURED,
         feedback: Feedback = "full",
+        trace: str = "",
     ) -> None:
         """One test has ended. A failure is followed by its analysis.
 
@@ -120,6 +125,7 @@ class Results:
             outcome: How it ended, if `evidence` does not say so.
             feedback: What may be told of it; nothing else leaves the judge. Whoever has not settled `after_close`
                 has it treated as `outcome`.
+            trace: The `RunTrace` of a failure on several nodes, in JSON.
         """
         outcome = outcome or outcome_of(status, evidence)
         if evidence is not None:
@@ -129,10 +135,13 @@ class Results:
             return
         self._counts[status] += 1
         if feedback != "full":
-            evidence, message, given, output, rerun = None, "", "", "", ""
+            evidence, message, given, output, rerun, trace = None, "", "", "", "", ""
         if evidence is not None:
             evidence = evidence.without(self._paths)
         name = self._paths.strip(name)
+        traced = self._traces.packed(trace) if trace else None
+        if traced is not None:
+            self._emit(events.run_trace(test_id, traced.seed, traced.packed))
         self._emit(
             events.result(
                 test_id=test_id,
@@ -147,6 +156,7 @@ class Results:
                 actual_at=evidence.actual_at if evidence else None,
                 given=given,
                 rerun=rerun,
+                seed=None if traced is None else traced.seed,
                 output=self._paths.strip(output),
                 outcome=outcome,
                 measured=measured,
