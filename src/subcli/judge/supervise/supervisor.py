@@ -168,7 +168,16 @@ class Supervisor:
         if order.problem.cases is not None:
             from subcli.judge.supervise.cases_runner import CasesRun
 
-            run = CasesRun(order.problem, order.language.name, order.plans, order.tools, watchdog, results, memory_mb)
+            run = CasesRun(
+                order.problem,
+                order.language.name,
+                order.plans,
+                order.tools,
+                order.scratch,
+                watchdog,
+                results,
+                memory_mb,
+            )
             verdict = await run.run(command)
             for graded in run.graded if order.tells_grades else ():
                 self._emit(graded.as_json())
@@ -228,15 +237,6 @@ async def _running(watchdog: Watchdog) -> AsyncIterator[None]:
             await watching
 
 
-def _no_entry(order: Order) -> BuildResult:
-    wanted = order.language.source
-    message = f"the submission has no file {wanted!r} to run"
-    there = ", ".join(sorted(order.files)) or "nothing"
-    evidence = Evidence(
-        kind="violation",
-        message=message,
-        expected=wanted,
-        actual=there,
 def _undecided(problem: Problem) -> Evidence:
     """Why nobody knows whether a submission is right."""
     found = Evidence(kind="judge", message="no test was carried out: all of them were skipped")
@@ -251,6 +251,15 @@ def _undecided(problem: Problem) -> Evidence:
     )
 
 
+def _no_entry(order: Order) -> BuildResult:
+    wanted = order.language.source
+    message = f"the submission has no file {wanted!r} to run"
+    there = ", ".join(sorted(order.files)) or "nothing"
+    evidence = Evidence(
+        kind="violation",
+        message=message,
+        expected=wanted,
+        actual=there,
         explanation=f"The judge runs {wanted} of a {order.language.name} solution. The submission contains {there}.",
         suggestions=(f"Rename the main file to {wanted}.",),
     )
