@@ -25,6 +25,7 @@ _FIELDS: Final = (
     "finished_at",
     "url",
     "build_log",
+    "compared_to",
 )
 
 
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
     def status(
         common: Common,
         streams: Streams,
-        id: Annotated[str | None, typer.Argument(metavar="[ID or URL]", help="Default: the latest.")] = None,
+        id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id or page URL. Default: the latest.")] = None,
     ) -> int:
         """Show the current state of a submission."""
         server, number = submission(id) if id is not None else (None, None)
