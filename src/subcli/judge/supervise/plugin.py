@@ -90,6 +90,7 @@ class Reporter:
         self._modules = modules
         self._answers = answers
         self._test = _RunningTest("", 0.0)
+        self._titles: dict[str, str] = {}
 
     def add_cluster(self, cluster: Cluster) -> None:
         """The running test has started these nodes."""
@@ -109,6 +110,7 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._modules.end()
+        self._titles = {item.nodeid: _title(item) for item in session.items}
         self._send(CollectedRecord(len(session.items)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -120,7 +122,7 @@ class Reporter:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._test = _RunningTest(_test_id(nodeid), time.monotonic(), module=self._modules.begin())
-        self._send(StartedRecord(self._test.test_id))
+        self._send(StartedRecord(self._test.test_id, self._titles.get(nodeid, "")))
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         if op == "==":
