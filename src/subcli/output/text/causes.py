@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from subcli.core.identity import Explained
+from subcli.output.text.diff import value_text
 from subcli.shared.messages import ErrorAnalysis, TestResult
 
 NAMES_MAX: Final = 20
@@ -71,6 +72,28 @@ class Causes:
     def of(self, event: ErrorAnalysis) -> Cause:
         """The cause that this analysis explains."""
         return self._of[id(event)]
+
+    def together(self, failures: Iterable[TestResult]) -> list[list[TestResult]]:
+        """Return the failures in groups that have one cause, each group in the place of its first.
+
+        Without an analysis, failures have one cause if they say the same.
+        """
+        explained: dict[int, list[int]] = {}
+        for event_id, test in self._tests.items():
+            if test is not None:
+                explained.setdefault(id(test), []).append(id(self._of[event_id]))
+        groups: dict[Hashable, list[TestResult]] = {}
+        for result in failures:
+            causes = explained.get(id(result))
+            key: Hashable = tuple(causes) if causes else _said(result)
+            groups.setdefault(key, []).append(result)
+        return list(groups.values())
+
+
+def _said(result: TestResult) -> Hashable:
+    """What a failure says about itself, apart from its name and its times."""
+    values = (value_text(value) for value in (result.expected, result.actual))
+    return (result.status, result.outcome, result.message or "", result.error_category, *values)
 
 
 def cause_of(event: ErrorAnalysis, message: str) -> Hashable:
