@@ -205,6 +205,25 @@ def test_different_wrong_answers_have_different_causes() -> None:
     assert [cause.tests for cause in Causes(analyses, results).all] == [["1"], ["2", "3"]]
 
 
+def test_same_wrong_answers_have_one_cause() -> None:
+    """Whatever the tests did before: each one's own message says that. Other answers are another cause."""
+    answers = {"1": ("ok", "none"), "2": ("ok", "none"), "3": ("ok", "1")}
+    analyses = [
+        ErrorAnalysis(
+            test_name=name,
+            error=f"`capacity {name}` was answered with `{actual}`",
+            analysis="Trace it by hand.",
+            category="wrong_answer",
+        )
+        for name, (_, actual) in answers.items()
+    ]
+    results = [
+        TestResult(test_name=event.test_name or "", status="failed", message=event.error, expected=wanted, actual=got)
+        for event, (wanted, got) in zip(analyses, answers.values(), strict=True)
+    ]
+    assert [cause.tests for cause in Causes(analyses, results).all] == [["1", "2"], ["3"]]
+
+
 def test_wrong_answers_of_one_place_have_one_cause() -> None:
     """The exception behind them does; an analysis may repeat the test's message as the beginning of a sentence."""
     told = {"1": "it printed 1 too few", "2": "it printed 2 too few"}

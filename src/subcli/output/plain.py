@@ -13,7 +13,7 @@ from rich.console import Console
 from subcli.core.submission import Connection, Submission
 from subcli.output.live import summary
 from subcli.output.text import parts, spoken, words
-from subcli.output.text.causes import cause_of
+from subcli.output.text.causes import Failure, cause_of, failure_of
 from subcli.output.text.ending import NAMES_MAX, compared, next_commands, next_step
 from subcli.output.text.lines import Line, LineRenderer, clip
 from subcli.output.text.spoken import LINE_CELLS, NAME_CELLS
@@ -42,7 +42,7 @@ class _Printed:
         self.source = source
         self.began = began
         self.statuses: dict[int, str] = {}
-        self.messages: dict[str, str] = {}
+        self.failures: dict[str, Failure] = {}
         self.causes: dict[Hashable, str] = {}
         """The first test of each cause that was printed."""
         self.explained: set[tuple[Hashable, str]] = set()
@@ -150,7 +150,7 @@ class PlainView(NullView):
         previous = printed.statuses.get(result.number)
         printed.statuses[result.number] = result.status
         if result.status not in ("passed", "skipped"):
-            printed.messages[result.test_name or ""] = result.message or ""
+            printed.failures[result.test_name] = failure_of(result)
         if previous == result.status:
             return
         failed = test_mark(result.status).word in ("failed", "error")
@@ -182,8 +182,9 @@ class PlainView(NullView):
         title, message = spoken.analysis_title(event), None
         if event.test_name:
             # A log cannot name tests to come: each that follows names the first.
-            message = printed.messages.pop(event.test_name, "")
-            told = cause_of(event, message)
+            failure = printed.failures.pop(event.test_name, Failure())
+            message = failure.message
+            told = cause_of(event, *failure)
             if (told, event.test_name) in printed.explained:
                 # Judged again, and it ended as before.
                 return
