@@ -117,6 +117,7 @@ async def test_page_has_themes(run: Run, server: Served, tmp_path: Path) -> None
             seen[theme] = tuple(await page.run(COLOURS))
         await page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-contrast", "value": "more"}])
         await page.open(url)
+        await page.until("document.querySelector('#summary:not([hidden])') !== null")
         assert tuple(await page.run(COLOURS)) == seen["?theme=high-contrast"]
         assert page.complaints == []
     assert seen[""] == seen["?theme=pink"]
