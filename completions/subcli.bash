@@ -23,7 +23,7 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --new-problem | --port | --problem | --problems | --profile | --redis | --root-path | --runner | --sandbox | --sandbox-read | --server | --set-limit | --theme | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --debug-node | --debugger | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --new-problem | --port | --problem | --problems | --profile | --redis | --replay | --root-path | --runner | --sandbox | --sandbox-read | --server | --set-limit | --svg | --test | --theme | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -42,6 +42,8 @@ _subcli() {
         *' --concurrency') kind=none ;;
         *' --data-dir') kind=directories ;;
         *' --database') kind=none ;;
+        *' --debug-node') kind=none ;;
+        *' --debugger') kind=words offered='pdb debugpy' ;;
         *' --host') kind=none ;;
         *' --junit-xml') kind=files ;;
         *' --language') kind=languages ;;
@@ -58,12 +60,15 @@ _subcli() {
         *' --problems') kind=directories ;;
         *' --profile') kind=profiles ;;
         *' --redis') kind=none ;;
+        *' --replay') kind=none ;;
         *' --root-path') kind=none ;;
         *' --runner') kind=words offered='cases pytest tap' ;;
         *' --sandbox') kind=words offered='auto bwrap none' ;;
         *' --sandbox-read') kind=files ;;
         *' --server') kind=none ;;
         *' --set-limit') kind=none ;;
+        *' --svg') kind=files ;;
+        *' --test') kind=none ;;
         *' --theme') kind=words offered='default high-contrast colour-blind' ;;
         *' --timeout') kind=none ;;
         *' --trusted-proxy') kind=none ;;
@@ -73,9 +78,9 @@ _subcli() {
                 case $path in
                     '') offered='--version -V --help -h' ;;
                     ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' test') offered='--problem --language --case --follow-links --sandbox --timeout --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' test') offered='--problem --language --case --replay --debug-node --debugger --follow-links --sandbox --timeout --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' watch') offered='--after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' status') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' status') offered='--test --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' list') offered='--limit --problem --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;

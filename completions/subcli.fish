@@ -2,7 +2,7 @@
 
 # Whether the command line is at the given command, and optionally at its Nth argument.
 function __subcli_at
-    set -l valued --after-seq --allow-origin --audit-log --case --concurrency --data-dir --database --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --min-score --new-problem --port --problem --problems --profile --redis --root-path --runner --sandbox --sandbox-read --server --set-limit --theme --timeout --trusted-proxy --user
+    set -l valued --after-seq --allow-origin --audit-log --case --concurrency --data-dir --database --debug-node --debugger --host --junit-xml --language --languages --limit --log-format --log-level --max-attempts --metrics-address --min-score --new-problem --port --problem --problems --profile --redis --replay --root-path --runner --sandbox --sandbox-read --server --set-limit --svg --test --theme --timeout --trusted-proxy --user
     set -l paths ' submit' ' test' ' watch' ' status' ' list' ' cancel' ' open' ' init' ' doctor' ' serve' ' worker' ' demo' ' schema' ' completion' ' problems' ' problems list' ' problems show' ' problems check' ' languages' ' auth' ' auth login' ' auth logout' ' auth status' ' auth token' ' user' ' user add' ' user list' ' user remove'
     set -l words (commandline -opc)
     set -l path ''
@@ -80,6 +80,9 @@ complete -c subcli -n "__subcli_at ' submit'" -F
 complete -c subcli -n "__subcli_at ' test'" -l problem -r -f -a '(__fish_complete_directories)' -d 'The problem\'s directory'
 complete -c subcli -n "__subcli_at ' test'" -l language -r -k -f -a '(__subcli_names languages)' -d 'Default: from the file extension, or the problem'
 complete -c subcli -n "__subcli_at ' test'" -l case -r -f -d 'Run only this case, or those that match `group/*`'
+complete -c subcli -n "__subcli_at ' test'" -l replay -r -f -d 'Run failed tests of a submission again, on the same schedule'
+complete -c subcli -n "__subcli_at ' test'" -l debug-node -r -f -d 'With `--replay`: run this node under a debugger'
+complete -c subcli -n "__subcli_at ' test'" -l debugger -r -f -a 'pdb debugpy' -d 'pdb or debugpy. Default: debugpy, if it is installed'
 complete -c subcli -n "__subcli_at ' test'" -l follow-links -d 'Follow links that lead outside the working tree'
 complete -c subcli -n "__subcli_at ' test'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'
 complete -c subcli -n "__subcli_at ' test'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'
@@ -118,6 +121,10 @@ complete -c subcli -n "__subcli_at ' watch'" -l theme -r -f -a 'default high-con
 complete -c subcli -n "__subcli_at ' watch'" -l debug -d 'Log everything to stderr'
 complete -c subcli -n "__subcli_at ' watch'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' watch'" -k -f -a '(__subcli_names ids)'
+complete -c subcli -n "__subcli_at ' status'" -l test -r -f -d 'Show only this test, by its name or id'
+complete -c subcli -n "__subcli_at ' status'" -l diagram -d 'Draw how a test on several nodes failed. Default: the first'
+complete -c subcli -n "__subcli_at ' status'" -l plain -d 'With `--diagram`: sentences, no drawing'
+complete -c subcli -n "__subcli_at ' status'" -l svg -r -F -d 'Write that drawing to an SVG file'
 complete -c subcli -n "__subcli_at ' status'" -l json -d 'Print JSON on stdout and nothing else'
 complete -c subcli -n "__subcli_at ' status'" -l quiet -s q -d 'Print only the id or the verdict'
 complete -c subcli -n "__subcli_at ' status'" -l server -r -f -d 'Server to use'

@@ -27,6 +27,8 @@ _TEST_FIELDS: Final = (
     "input",
     "output",
     "rerun",
+    "seed",
+    "has_trace",
     "error_category",
     "outcome",
     "cpu_ms",

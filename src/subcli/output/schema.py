@@ -15,6 +15,7 @@ from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection, ConnectionState
 from subcli.output.ndjson import SCHEMA_VERSION
 from subcli.shared.messages import MESSAGES, ChangedTest, Comparison, GroupSummary, Summary, Unknown, required_fields
+from subcli.shared.run_trace import RunTrace
 
 _ANY: Final[dict[str, Any]] = {}
 _INTEGER: Final = {"type": "integer"}
@@ -43,6 +44,8 @@ _NOTES: Final = {
     "actual_at": "Where `actual` begins to differ.",
     "input": "The beginning of the program's input.",
     "rerun": "The command that runs this test locally.",
+    "seed": "The seed of the simulated network in which it failed; the same seed gives the same failure.",
+    "has_trace": "Whether `subcli status ID --test NAME --diagram` shows how it failed.",
     "outcome": "passed, wrong_answer, time_limit, memory_limit, output_limit, runtime_error, protocol_error, skipped "
     "or judge_error; only from servers that report it.",
     "cpu_ms": "Processor time of the solution in milliseconds.",
@@ -104,6 +107,7 @@ def _objects() -> dict[str, Any]:
     """The single object of every command that does not watch."""
     return {
         "status": _status(),
+        "trace": _object({"trace": _trace()}),
         "list": _object({"submissions": _OBJECTS}),
         "cancel": _object({"cancel": _OBJECT}),
         "open": _object({"open": _OBJECT}),
@@ -225,6 +229,13 @@ def _doctor() -> dict[str, Any]:
     }
     properties = {"findings": {"type": "array", "items": finding}, "exit_code": _EXIT_CODE}
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _trace() -> dict[str, Any]:
+    """How a test on several nodes failed; it comes from a server, so its fields are documented but not promised."""
+    ours = {"submission_id": _INTEGER, "test_id": _OPTIONAL_TEXT, "test_name": _TEXT}
+    fields = {field.encode_name: _ANY for field in msgspec.structs.fields(RunTrace)}
+    return {"type": "object", "properties": {**fields, **ours}, "required": list(ours)}
 
 
 def _status() -> dict[str, Any]:

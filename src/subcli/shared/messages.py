@@ -166,6 +166,7 @@ class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_r
     Attributes:
         expected_at: where ``expected`` begins to differ from ``actual``, in characters; ``actual_at`` likewise.
         input: the beginning of the program's input. rerun: the command that runs this test on the user's machine.
+        seed: of the simulated network in which it failed. has_trace: whether the server has kept how it failed.
         outcome: how it ended, in one word that says more than ``status``, such as ``wrong_answer``.
         duration_ms: wall-clock time.
         cpu_ms: processor time of the solution.
@@ -188,6 +189,8 @@ class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_r
     input: str | None = None
     output: str | None = None
     rerun: str | None = None
+    seed: int | None = None
+    has_trace: bool | None = None
     error_category: str | None = None
     outcome: Word | None = None
     cpu_ms: float | None = None

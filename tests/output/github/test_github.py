@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,18 @@ def test_summary_says_what_has_changed(job: Job) -> None:
     job.view.close()
     changed = "Since \\#11: 2 newly passing, 1 newly failing, Split vote 3 × slower"
     assert changed in job.summary.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    "scene", ["failed-end", "points-end", "contest-end", "six-end", "lost-end", "build-failed-end"]
+)
+def test_approved_job(approved: Callable[[str, str], None], job: Job, scene: str) -> None:
+    """The annotations below the log, then the job's summary."""
+    SCENES[scene](job.stage)
+    job.view.close()
+    lines = job.lines
+    below = "\n".join(lines[lines.index("::endgroup::") :])
+    approved(f"github-{scene}", f"{below}--- summary\n{job.summary.read_text()}")
 
 
 def test_outcomes_and_points_are_annotated_and_summarized(job: Job) -> None:

@@ -85,6 +85,12 @@ RERUN = "subcli test --case secret/01"
         (watched("a", rerun=RERUN), ending(at_home="lru-cache"), False, RERUN),
         (watched("a"), ending(at_home="lru-cache"), True, "subcli test"),
         # A replay gets from the server what it needs.
+        (
+            watched("a", rerun="subcli test --replay 12:a"),
+            ending(options=" --profile x"),
+            True,
+            "subcli test --replay 12:a --profile x",
+        ),
         (watched("a", rerun="subcli test --replay '12:a b'"), ending(), False, "subcli test --replay '12:a b'"),
         # They can be fetched.
         (watched("a", rerun=RERUN), ending(options=" --profile x"), False, "subcli init lru-cache --profile x"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
+import msgspec
 import typer
 
 from subcli.cli import exits
@@ -18,6 +20,7 @@ from subcli.cli.watching.options import Compact, JunitXml, NoKeys, Notify, Optio
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from subcli.cli.replay import Recorded
     from subcli.judge.job import Job
     from subcli.judge.problem import Problem
     from subcli.judge.process.starter import Starter
@@ -37,7 +40,8 @@ def register(app: typer.Typer) -> None:
         codes=exits.JUDGING,
         example="subcli test   # in a directory that `subcli init` made\n"
         "subcli test solution.py --problem ./my-problem\n"
-        "subcli test solution.cpp --problem ./hello --case 'sample/*'",
+        "subcli test solution.cpp --problem ./hello --case 'sample/*'\n"
+        "subcli test --replay 12:'Split Vote'   # the same failure on this machine",
     )
     def test(
         common: Common,
@@ -56,6 +60,20 @@ def register(app: typer.Typer) -> None:
         case: Annotated[
             list[str] | None,
             typer.Option("--case", metavar="NAME", help="Run only this case, or those that match `group/*`."),
+        ] = None,
+        replay: Annotated[
+            str | None,
+            typer.Option(
+                "--replay", metavar="ID[:TEST]", help="Run failed tests of a submission again, on the same schedule."
+            ),
+        ] = None,
+        debug_node: Annotated[
+            str | None,
+            typer.Option("--debug-node", metavar="NODE", help="With `--replay`: run this node under a debugger."),
+        ] = None,
+        debugger: Annotated[
+            Literal["pdb", "debugpy"] | None,
+            typer.Option("--debugger", metavar="NAME", help="pdb or debugpy. Default: debugpy, if it is installed."),
         ] = None,
         follow_links: Annotated[
             bool, typer.Option("--follow-links", help="Follow links that lead outside the working tree.")
@@ -77,6 +95,13 @@ def register(app: typer.Typer) -> None:
         with junit_report(junit_xml, streams) as beside:
             require_server_extra()
             settings = common.settings(streams, language=language)
+            if replay is not None:
+                if case:
+                    raise UsageError("`--case` and `--replay` exclude each other.")
+                wanted = _Replay(replay, problem, tuple(paths or ()), debug_node, debugger, sandbox, follow_links)
+                return _run_replay(common, streams, options, wanted, settings, beside)
+            if debug_node is not None or debugger is not None:
+                raise UsageError("`--debug-node` is for a failure that is replayed.", hint="Add `--replay ID:TEST`.")
             with _problem_of(problem, settings, streams) as found:
                 _tell_limits_of(found, streams)
                 source = _source(paths or [], settings, problem, follow_links=follow_links)
@@ -84,6 +109,62 @@ def register(app: typer.Typer) -> None:
                 rerun = _rerun(paths or [], problem, language, sandbox)
                 job = _job(_selected(found, case or [], rerun), source, settings.language)
                 return _judge(common, streams, options, job, source, _starter(sandbox), beside)
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """What is to be replayed, as the options of the command say it."""
+
+    which: str
+    problem: Path | None
+    paths: tuple[str, ...]
+    node: str | None
+    debugger: str | None
+    sandbox: SandboxChoice
+    follow_links: bool
+
+
+def _run_replay(
+    common: Common, streams: Streams, options: Options, wanted: _Replay, settings: Settings, beside: Sequence[View]
+) -> int:
+    """Run the failed tests of a submission again, and say whether they fail in the same way."""
+    from dataclasses import replace
+
+    from subcli.cli import replay
+
+    if wanted.debugger is not None and wanted.node is None:
+        raise UsageError("`--debugger` needs `--debug-node NODE`.")
+    if wanted.node is not None and wanted.sandbox == "bwrap":
+        raise UsageError("A debugger cannot reach into a sandbox.", hint="Leave `--sandbox` out.")
+    recorded = replay.fetch(common, streams, wanted.which, with_template=wanted.problem is None)
+    source = _replayed_source(wanted, recorded, settings)
+    found = (
+        replay.fetched_problem(recorded) if wanted.problem is None else _problem_of(wanted.problem, settings, streams)
+    )
+    with found as problem:
+        _warn(source, streams)
+        job = replace(_job(problem, source, recorded.language), traced=True, only=tuple(recorded.traces))
+        if wanted.node is not None:
+            debugged = replay.debugged(wanted.node, wanted.debugger, recorded, streams)
+            job = replace(job, problem=replay.without_limits(problem), debugged=debugged)
+            options = msgspec.structs.replace(options, plain=True)
+        starter = _starter("none" if wanted.node is not None else wanted.sandbox)
+        return _judge(common, streams, options, job, source, starter, beside, recorded)
+
+
+def _replayed_source(wanted: _Replay, recorded: Recorded, settings: Settings) -> Source:
+    """The code to replay with: what is named, else this directory's if it solves the problem, else what was submitted.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from subcli.workspace.source import Source
+
+    if wanted.paths or (settings.problem == recorded.problem and settings.files):
+        return _source(list(wanted.paths), settings, None, follow_links=wanted.follow_links)
+    if not recorded.files:
+        raise UsageError("The server does not tell what was submitted.", hint="Name the file: `subcli test PATH …`.")
+    return Source(recorded.files, single=False)
 
 
 @contextlib.contextmanager
@@ -248,16 +329,21 @@ def _judge(
     source: Source,
     starter: Starter,
     beside: Sequence[View],
+    recorded: Recorded | None = None,
 ) -> int:
-    """Judge, show it as a server's judging is shown, and return the exit code."""
+    """Judge, show it as a server's judging is shown, and return the exit code.
+
+    Args:
+        recorded: the failures that are replayed, if that is what is done.
+    """
     from subcli.cli.runtime import Interrupts, run
-    from subcli.cli.watching.local import LocalSession
+    from subcli.cli.watching.local import NOTHING, LocalSession
     from subcli.cli.watching.loop import follow_all
     from subcli.cli.watching.notices import StderrNotices
     from subcli.cli.watching.operator import TerminalOperator
     from subcli.cli.watching.views import make_view
 
-    session = LocalSession(job, starter)
+    session = LocalSession(job, starter, recorded.traces if recorded is not None else NOTHING)
 
     async def main(interrupts: Interrupts) -> int:
         view = make_view(
@@ -281,6 +367,10 @@ def _judge(
     finally:
         for fault in session.faults:
             _tell(fault, streams)
+        if recorded is not None:
+            from subcli.cli.replay import tell
+
+            tell(session.replayed, recorded, streams)
 
 
 def _tell(fault: str, streams: Streams) -> None:

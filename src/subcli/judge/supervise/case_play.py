@@ -153,11 +153,12 @@ class CasePlayer:
         checker, tool = self._checker
         given = _in_memory(text)
         answer = os.open(case.answer, os.O_RDONLY)
+        reads_file = checker.interface == "testlib"
         try:
             decision = await tool.check(
                 checker,
-                {"input": source, "answer": answer},
-                lambda: [os.dup(given), _nowhere()],
+                {"input": source, "answer": answer, **({"output": given} if reads_file else {})},
+                lambda: [_nowhere() if reads_file else os.dup(given), _nowhere()],
                 case.arguments,
                 is_later_pass=is_later_pass,
             )

@@ -46,6 +46,8 @@ class FinishedRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="finis
     """What the solution wrote to stderr."""
     evidence: Evidence | None = None
     """Set if the test failed."""
+    trace: str = ""
+    """The `RunTrace` of the cluster that failed, in JSON."""
 
 
 class CrashedRecord(msgspec.Struct, frozen=True, tag="crashed"):

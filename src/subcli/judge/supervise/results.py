@@ -13,6 +13,7 @@ from subcli.judge.events import NOT_MEASURED, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
+from subcli.judge.supervise.run_traces import RunTraces
 
 RUNNING_TOLD_AFTER_S = 1.0
 """A test that takes longer than this is named while it runs."""
@@ -30,6 +31,7 @@ class Results:
         analyst: Explains failures.
         paths: What is removed.
         is_contended: Whether what runs, or ran last, had to wait for the machine.
+        traces: Packs the traces of failures.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Results:
         analyst: Analyst,
         paths: ServerPaths,
         is_contended: Callable[[], bool],
+        traces: RunTraces,
     ) -> None:
         self._emit = emit
+        self._traces = traces
         self.drain = drain
         self._analyst = analyst
         self._paths = paths
@@ -72,6 +76,12 @@ class Results:
     def errors(self) -> int:
         """Tests that the judge itself could not carry out."""
         return self._counts["error"] + self._hidden["error"]
+
+    @property
+    def is_nothing_but_skipped(self) -> bool:
+        """Whether tests were reported, and none of them was carried out."""
+        ended = [(status, counts[status]) for counts in (self._counts, self._hidden) for status in _STATUSES]
+        return {status for status, count in ended if count} == {"skipped"}
 
     def score(self, score: float, max_score: float | None, pass_score: float | None = None) -> None:
         """What the submission is worth; for problems with points.
@@ -129,6 +139,7 @@ class Results:
         outcome: Outcome | None = None,
         measured: Measured = NOT_MEASURED,
         feedback: Feedback = "full",
+        trace: str = "",
     ) -> None:
         """One test has ended. A failure is followed by its analysis.
 
@@ -138,6 +149,7 @@ class Results:
             outcome: How it ended, if `evidence` does not say so.
             feedback: What may be told of it; nothing else leaves the judge. Whoever has not settled `after_close`
                 has it treated as `outcome`.
+            trace: The `RunTrace` of a failure on several nodes, in JSON.
         """
         self._stop_telling()
         outcome = outcome or outcome_of(status, evidence)
@@ -148,10 +160,13 @@ class Results:
             return
         self._counts[status] += 1
         if feedback != "full":
-            evidence, message, given, output, rerun = None, "", "", "", ""
+            evidence, message, given, output, rerun, trace = None, "", "", "", "", ""
         if evidence is not None:
             evidence = evidence.without(self._paths)
         name = self._paths.strip(name)
+        traced = self._traces.packed(trace) if trace else None
+        if traced is not None:
+            self._emit(events.run_trace(test_id, traced.seed, traced.packed))
         self._emit(
             events.result(
                 test_id=test_id,
@@ -166,6 +181,7 @@ class Results:
                 actual_at=evidence.actual_at if evidence else None,
                 given=given,
                 rerun=rerun,
+                seed=None if traced is None else traced.seed,
                 output=self._paths.strip(output),
                 outcome=outcome,
                 measured=measured,

@@ -153,11 +153,14 @@ def given(text: str | None, width: int, limits: TextLimits, title: str = "input"
 
 
 def rerun(result: TestResult, width: int, limits: TextLimits) -> list[Line]:
-    """Return how to run a test again, if the server says so."""
-    if not result.rerun or not result.rerun.strip():
-        return []
-    command = wrap(result.rerun, width - len(_RERUN), limits.message)
-    return [Line("" if index else _RERUN, DIM).pad_to(len(_RERUN)).put(part) for index, part in enumerate(command)]
+    """Return how to run a test again, if the server says so, and the seed of the network in which it failed."""
+    lines = []
+    if result.rerun and result.rerun.strip():
+        command = wrap(result.rerun, width - len(_RERUN), limits.message)
+        lines = [Line("" if index else _RERUN, DIM).pad_to(len(_RERUN)).put(part) for index, part in enumerate(command)]
+    if result.seed is not None:
+        lines.append(Line("seed: ", DIM).put(clip(str(result.seed), width - len("seed: "))))
+    return lines
 
 
 def analysis(

@@ -125,7 +125,7 @@ def next_step(snapshot: Submission, ending: Ending, *, left_out: bool) -> str:
     if ending.verdict.final_status in _NOT_JUDGED:
         return ""
     if _REPLAY in rerun:
-        return rerun
+        return f"{rerun}{ending.options}"
     if ending.at_home is not None and ending.at_home == snapshot.problem and snapshot.failures:
         return rerun or "subcli test"
     if left_out or not snapshot.failures:

@@ -115,6 +115,12 @@ class Lookup:
             query = select(submissions.c.problem).where(submissions.c.id == submission_id)
             return str(connection.execute(query).scalar_one())
 
+    def files(self, submission_id: int) -> dict[str, str]:
+        """Return what was submitted, by path."""
+        with self._read.begin() as connection:
+            query = select(submissions.c.files).where(submissions.c.id == submission_id)
+            return dict(connection.execute(query).scalar_one())
+
     def results(self, submission_id: int) -> list[str]:
         """Return the encoded `test_result` and `error_analysis` events of a submission, in order."""
         with self._read.begin() as connection:

@@ -117,6 +117,12 @@ function failureCard(test, analyses, causes = new Map()) {
     if (cause?.names.length > 1) card.append(element("p", "analysis text", `The same cause: ${otherNames(cause.names)}`));
   }
   card.append(...titled("Input", test.input), ...titled("Output", test.output));
+  if (test.has_trace === true) {
+    const draw = element("button", "draw", "Show how it happened");
+    draw.type = "button";
+    [draw.dataset.test, draw.dataset.name] = [String(test.test_id ?? test.test_name), test.test_name];
+    card.append(draw, element("span", "quiet number", Number.isSafeInteger(test.seed) ? ` seed ${test.seed}` : ""));
+  }
   if (typeof test.rerun === "string" && test.rerun) {
     const again = element("p", "", "Run it again: ");
     again.append(element("code", "text", test.rerun));

@@ -2,6 +2,7 @@
 
 import { Api, Refused } from "./api.js";
 import { GivenUp, LoginNeeded, NotFound, Replaced, follow } from "./follow.js";
+import { listen, showDiagram } from "./diagram.js";
 import { Submission } from "./state.js";
 import { show, showConnection, showTime, showTitle } from "./view.js";
 
@@ -55,6 +56,21 @@ function failed(error) {
   if (!isNotFound && !(error instanceof Refused) && !(error instanceof GivenUp) && !(error instanceof TypeError)) throw error;
 }
 
+async function draw({ test, name }) {
+  try {
+    showDiagram(await api.get(`/submissions/${id}/tests/${encodeURIComponent(test)}/trace`), name);
+  } catch (error) {
+    if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
+    at("trouble-text").textContent = error instanceof Refused ? error.message : "The server does not respond.";
+    at("trouble").hidden = false;
+  }
+}
+
+at("cards").addEventListener("click", (event) => {
+  const button = event.target.closest("button.draw");
+  if (button) draw(button.dataset);
+});
+listen();
 at("again").addEventListener("click", run);
 at("login").addEventListener("submit", async (event) => {
   event.preventDefault();
