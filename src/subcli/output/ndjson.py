@@ -81,6 +81,8 @@ class NdjsonView(NullView):
                 "summary": summary if isinstance(summary, dict) else counts,
                 "exit_code": ending.exit_code,
             }
+            if verdict.compared_to is not None:
+                fields["compared_to"] = verdict.raw["compared_to"]
             self._line("result", ending.submission_id, fields)
         elif ending.error is not None:
             self._line("error", ending.submission_id, error_fields(ending.error, ending.exit_code))

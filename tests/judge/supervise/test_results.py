@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from subcli.judge.cases.model import Feedback
 from subcli.judge.events import GroupResult, Measured, packed_of
 from subcli.judge.evidence import Evidence, Site
 from subcli.judge.process.text import ServerPaths
+from subcli.judge.supervise import results as module
 from subcli.judge.supervise.results import Results
 from subcli.judge.supervise.run_traces import RunTraces
 from subcli.shared.run_trace import Mark, RunTrace, encode_trace, unpack
@@ -238,6 +240,39 @@ def test_secrets_stay_in_the_judge(
             *("cpu_ms", "memory_kb", "group"),
         }
         assert (summary["score"], summary["max_score"]) == (5, 10)
+
+
+async def two_turns() -> None:
+    """Let the event loop do what is due."""
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
+async def test_test_that_takes_long_is_named_while_it_runs(
+    results: Results, seen: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, without paths of this machine; a quick one is not, nor one of which nobody may know."""
+    monkeypatch.setattr(module, "RUNNING_TOLD_AFTER_S", 0.01)
+    told = asyncio.Event()
+
+    def emit(event: Event) -> None:
+        seen.append(event)
+        told.set()
+
+    monkeypatch.setattr(results, "_emit", emit)
+    results.starting(f"{WORKDIR}/a.py")
+    await told.wait()
+    assert seen == [{"type": "status_update", "status": "testing", "running_test": "a.py", "running_ms": 10}]
+    finish(results, "passed")
+    monkeypatch.setattr(module, "RUNNING_TOLD_AFTER_S", 0.0)
+    results.starting("secret", feedback="none")
+    await two_turns()
+    results.starting("quick")
+    finish(results, "passed")
+    results.starting("interrupted")
+    results.summary(1)
+    await two_turns()
+    assert [event["type"] for event in seen] == ["status_update", "test_result", "test_result"]
 
 
 def test_traces_are_told_like_everything_else(results: Results, seen: list[Event]) -> None:

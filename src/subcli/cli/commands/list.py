@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
             int, typer.Option("--limit", metavar="N", parser=whole_number(1, 100), help="List at most this many.")
         ] = 20,
         problem: Annotated[
-            str | None, typer.Option("--problem", metavar="ID or SLUG", help="List only those for this problem.")
+            str | None, typer.Option("--problem", metavar="PROBLEM", help="List only those for this id or slug.")
         ] = None,
     ) -> int:
         """List your recent submissions, newest first."""

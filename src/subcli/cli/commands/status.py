@@ -29,6 +29,7 @@ _FIELDS: Final = (
     "finished_at",
     "url",
     "build_log",
+    "compared_to",
 )
 
 
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
     def status(
         common: Common,
         streams: Streams,
-        id: Annotated[str | None, typer.Argument(metavar="[ID or URL]", help="Default: the latest.")] = None,
+        id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id or page URL. Default: the latest.")] = None,
         test: Annotated[
             str | None, typer.Option("--test", metavar="NAME", help="Show only this test, by its name or id.")
         ] = None,

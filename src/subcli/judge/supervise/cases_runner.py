@@ -121,6 +121,7 @@ class CasesRun:
         try:
             while (case := await grading.next_case()) is not None:
                 ran.add(case.name)
+                self._results.starting(case.name, feedback=case.feedback)
                 played = await self._play(player, case)
                 grade = grading.record(case, played.outcome, played.score, played.multiplier)
                 self._report(case, played, grade)

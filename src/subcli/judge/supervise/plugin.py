@@ -105,6 +105,7 @@ class Reporter:
         self._plan = plan
         self._answers = answers
         self._test = _RunningTest("", 0.0)
+        self._titles: dict[str, str] = {}
 
     @property
     def next_cluster(self) -> int:
@@ -133,6 +134,7 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._modules.end()
+        self._titles = {item.nodeid: _title(item) for item in session.items}
         self._send(CollectedRecord(len(session.items)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -144,7 +146,7 @@ class Reporter:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._test = _RunningTest(_test_id(nodeid), time.monotonic(), module=self._modules.begin())
-        self._send(StartedRecord(self._test.test_id))
+        self._send(StartedRecord(self._test.test_id, self._titles.get(nodeid, "")))
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         if op == "==":

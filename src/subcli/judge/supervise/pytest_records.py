@@ -29,6 +29,7 @@ class StartedRecord(msgspec.Struct, frozen=True, tag="started"):
     """A test begins."""
 
     test_id: str
+    name: str = ""
 
 
 class FinishedRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="finished"):

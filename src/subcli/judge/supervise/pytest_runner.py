@@ -89,8 +89,9 @@ class PytestRun:
         match record:
             case CollectedRecord(total):
                 self._results.testing(total)
-            case StartedRecord(test_id):
+            case StartedRecord(test_id, name):
                 self._running = _CurrentTest(test_id, asyncio.get_running_loop().time())
+                self._results.starting(name or _name_of(test_id))
                 self._watchdog.begin(self._problem.limits.test_seconds)
             case FinishedRecord():
                 self._watchdog.end()

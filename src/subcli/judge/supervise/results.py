@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -14,6 +15,8 @@ from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
 from subcli.judge.supervise.run_traces import RunTraces
 
+RUNNING_TOLD_AFTER_S = 1.0
+"""A test that takes longer than this is named while it runs."""
 _STATUSES = ("passed", "failed", "error", "skipped")
 
 
@@ -51,6 +54,7 @@ class Results:
         self._hidden = dict.fromkeys(_STATUSES, 0)
         """Tests of which nobody may know that they ran."""
         self._total: int | None = None
+        self._telling: asyncio.TimerHandle | None = None
         self._points: dict[str, float | None] = {}
         self._groups: list[GroupResult] = []
 
@@ -99,6 +103,26 @@ class Results:
         self._total = total
         self._emit(events.status_update("testing", total_tests=total, detail=self._paths.strip(detail)))
 
+    def starting(self, name: str, *, feedback: Feedback = "full") -> None:
+        """A test begins. If it takes long, its name is told: those who watch see no result meanwhile.
+
+        Args:
+            name: Its name.
+            feedback: What may be told of it.
+        """
+        self._stop_telling()
+        if feedback != "none":
+            self._telling = asyncio.get_running_loop().call_later(RUNNING_TOLD_AFTER_S, self._tell_running, name)
+
+    def _tell_running(self, name: str) -> None:
+        told = {"running_test": self._paths.strip(name), "running_ms": round(RUNNING_TOLD_AFTER_S * 1000)}
+        self._emit(events.status_update("testing", **told))
+
+    def _stop_telling(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+
     def finished(
         self,
         *,
@@ -127,6 +151,7 @@ class Results:
                 has it treated as `outcome`.
             trace: The `RunTrace` of a failure on several nodes, in JSON.
         """
+        self._stop_telling()
         outcome = outcome or outcome_of(status, evidence)
         if evidence is not None:
             self._note(evidence)
@@ -187,6 +212,7 @@ class Results:
 
     def summary(self, duration_ms: int) -> Mapping[str, object]:
         """Counts, points and groups, as `complete` carries them. Tests that never ran count as skipped."""
+        self._stop_telling()
         summary: dict[str, object] = {
             "total_tests": max(self._total or 0, self.reported),
             "passed": self._counts["passed"],

@@ -127,6 +127,29 @@ class SummaryBody(BaseModel):
     groups: list[GroupBody] | None = Field(None, description="The groups of tests, each followed by those in it.")
 
 
+class ChangedTestBody(BaseModel):
+    """A test that ended differently, or took much longer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    test_name: str
+    change: str = Field(description="`newly_passing`, `newly_failing` or `slower`.")
+    before_ms: float | None = Field(None, description="How long a slower test took before, in milliseconds.")
+    duration_ms: float | None = Field(None, description="How long it takes now.")
+
+
+class ComparisonBody(BaseModel):
+    """A verdict compared with your previous submission to the same problem that was judged to its end."""
+
+    model_config = ConfigDict(extra="allow")
+
+    previous: int = Field(description="The id of that submission.")
+    newly_passing: int = Field(description="Tests that pass now and did not before.")
+    newly_failing: int = Field(description="Tests that passed before and fail now.")
+    slower: int = Field(description="Tests that pass as before, but take at least twice as long, and 50 ms longer.")
+    tests: list[ChangedTestBody] = Field(description="The first of them, failures first.")
+
+
 class SubmissionResponse(BaseModel):
     """The current state of a submission."""
 
@@ -145,6 +168,9 @@ class SubmissionResponse(BaseModel):
     epoch: str | None = Field(description=_EPOCH)
     attempt: int
     build_log: str | None
+    compared_to: ComparisonBody | None = Field(
+        None, description="What the verdict was compared with; only in the answer about one submission."
+    )
 
 
 class SubmissionListResponse(BaseModel):

@@ -7,7 +7,7 @@ Fields that an event or a summary lacks are absent from the answers as well, not
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
@@ -210,7 +210,8 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     @router.get(_ONE, responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
     async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """Get the current state of a submission."""
-        return _submission(found, request)
+        compared = await store.run(store.lookup.compared_to, found)
+        return _submission(found, request, compared)
 
     @router.get(
         f"{_ONE}/files",
@@ -334,8 +335,11 @@ def _problem_fields(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _submission(snapshot: Snapshot, request: Request) -> models.SubmissionResponse:
+def _submission(
+    snapshot: Snapshot, request: Request, compared: Mapping[str, Any] | None = None
+) -> models.SubmissionResponse:
     finished = snapshot.finished_at
+    more = {} if compared is None else {"compared_to": models.ComparisonBody(**compared)}
     return models.SubmissionResponse(
         submission_id=snapshot.id,
         id=snapshot.id,
@@ -352,4 +356,5 @@ def _submission(snapshot: Snapshot, request: Request) -> models.SubmissionRespon
         epoch=snapshot.epoch,
         attempt=max(1, snapshot.attempt),
         build_log=snapshot.build_log,
+        **more,
     )

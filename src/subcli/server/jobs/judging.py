@@ -23,6 +23,7 @@ from subcli.judge.events import CONTENDED, RUN_TRACE, packed_of
 from subcli.judge.local import can_replay
 from subcli.judge.process.shortage import is_shortage
 from subcli.server.log.bus import Subscription
+from subcli.server.log.comparison import JUDGED
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Append, Claim, EndedError, Failure, Record, StaleFenceError
 from subcli.server.log.store import Store
@@ -198,6 +199,8 @@ class Judging:
                 end = min(end, len(batch) - 1)
             elif verdict is not None:
                 end = len(batch)
+            if end and end == len(batch) and verdict in JUDGED:
+                batch[-1] = await self._compared(batch)
             if end:
                 await self._append(batch[:end])
             batch = batch[end:]
@@ -209,6 +212,16 @@ class Judging:
                 return Failure(f"The judge failed: {type(event).__name__}.", is_shortage=is_shortage(event))
             if event is None:
                 return Failure("The judge stopped without a verdict.")
+
+    async def _compared(self, batch: Sequence[Event]) -> Event:
+        """The last event, `complete`, with what the owner's previous submission to the problem is compared to."""
+        lookup = self._store.lookup
+        try:
+            compared = await self._store.run(lookup.comparison, self.claim.submission_id, batch)
+        except SQLAlchemyError:
+            # The verdict matters more.
+            compared = None
+        return batch[-1] if compared is None else {**batch[-1], "compared_to": compared}
 
     async def _append(self, batch: list[Event]) -> None:
         """Append events; retry while the database is away, for as long as the lease may still be held."""

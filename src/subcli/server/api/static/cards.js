@@ -62,8 +62,10 @@ function sharedCauses(tests, about) {
     for (const analysis of about.get(key) ?? []) {
       const { category, location, suggestions, error, analysis: text } = analysis;
       // Wrong answers have one cause if the answers are the same, or one place in the program explains them.
-      const message = category === "wrong_answer" && !location ? "" : test.message;
-      const told = JSON.stringify([category, location, suggestions, without(error, message), without(text, message)]);
+      const isAnswer = category === "wrong_answer" && !location;
+      const answers = isAnswer && isGiven(test.expected) && isGiven(test.actual) ? [test.expected, test.actual] : null;
+      const message = isAnswer && answers === null ? "" : test.message;
+      const told = JSON.stringify([category, location, answers, suggestions, without(error, message), without(text, message)]);
       if (!known.has(told)) known.set(told, { first: analysis, names: [] });
       const cause = known.get(told);
       cause.names.push(test.test_name ?? String(key));
@@ -71,6 +73,10 @@ function sharedCauses(tests, about) {
     }
   }
   return causes;
+}
+
+function isGiven(value) {
+  return value !== undefined && value !== null;
 }
 
 function without(text, message) {

@@ -11,6 +11,7 @@ const at = (id) => document.getElementById(id);
 const id = Number(location.pathname.split("/").pop());
 const api = new Api();
 const submission = new Submission(id);
+const theme = new URLSearchParams(location.search).get("theme");
 let drawing = null;
 
 // Redraws at most ten times a second, however fast results arrive.
@@ -87,6 +88,8 @@ at("login").addEventListener("submit", async (event) => {
 addEventListener("pagehide", (event) => {
   if (!event.persisted) api.end();
 });
+// `subcli open` passes on what the terminal's user has chosen; the styles know the names.
+if (theme) document.documentElement.dataset.theme = theme;
 setInterval(() => showTime(submission, Date.now()), 250);
 at("command").textContent = `subcli watch ${location.origin}${location.pathname}`;
 run();

@@ -32,6 +32,8 @@ export class Submission {
     this.startedAt = null;
     this.verdict = null;
     this.summary = null;
+    this.comparedTo = null;
+    this.running = null;
   }
 
   // Takes what only the snapshot contains.
@@ -111,12 +113,15 @@ const CHANGES = {
       if (!submission.stages.includes(message.status)) submission.stages.push(message.status);
     }
     if (message.total_tests > 0) submission.total = message.total_tests;
+    const isNamed = typeof message.running_test === "string" && message.running_test !== "";
+    submission.running = isNamed ? { name: message.running_test, ms: Number(message.running_ms) || 0, at: message.timestamp } : null;
     submission.queuePosition = message.status === submission.stages[0] ? message.queue_position ?? null : null;
     return true;
   },
 
   test_result(submission, message) {
     if (typeof message.test_name !== "string" || typeof message.status !== "string") return false;
+    submission.running = null;
     const key = typeof message.test_id === "string" ? message.test_id : message.test_name;
     const before = submission.tests.get(key);
     if (before) submission.tally(before, -1);
@@ -140,6 +145,8 @@ const CHANGES = {
     if (typeof message.final_status !== "string") return false;
     submission.verdict = message.final_status;
     submission.summary = typeof message.summary === "object" ? message.summary : null;
+    submission.comparedTo = typeof message.compared_to === "object" ? message.compared_to : null;
+    submission.running = null;
     return true;
   },
 };
@@ -153,7 +160,7 @@ export function missed(submission, snapshot, tests) {
     if (analysis && typeof analysis === "object") messages.push({ test_id: test.test_id, ...analysis, seq: undefined, type: "error_analysis" });
   }
   const verdict = snapshot.final_status ?? (isFinal(snapshot.status) ? verdictOf(snapshot.status, tests) : null);
-  if (verdict) messages.push({ type: "complete", final_status: verdict, summary: snapshot.summary });
+  if (verdict) messages.push({ type: "complete", final_status: verdict, summary: snapshot.summary, compared_to: snapshot.compared_to });
   return messages.map((message) => ({ ...message, submission_id: submission.id }));
 }
 
