@@ -271,6 +271,28 @@ def expanded(path: Path | None) -> Path | None:
     return None if path is None else expand_user(path)
 
 
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A parser for options that name a whole number. The help shows nothing of it: typer would print `[x>=1]`.
+
+    Args:
+        least: the smallest one.
+        most: the largest one; default: there is none.
+    """
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not a valid whole number.") from None
+        if number < least:
+            raise typer.BadParameter(f"{number} is less than {least}.")
+        if most is not None and number > most:
+            raise typer.BadParameter(f"{number} is more than {most}.")
+        return number
+
+    return parse
+
+
 def slug_of(problem: dict[str, Any]) -> str | None:
     """A name that is safe in a path and on a command line."""
     slug = problem.get("slug")

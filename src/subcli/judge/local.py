@@ -119,6 +119,7 @@ def _given_away(problem: Problem, checker: Checker) -> dict[str, Any] | None:
         "checker": CheckerTable(
             file=path.relative_to(problem.root).as_posix(),
             language=tool.language.name,
+            interface=checker.interface,
             arguments=arguments,
             seconds=checker.seconds,
             memory_mb=checker.memory_mb,

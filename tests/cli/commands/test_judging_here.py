@@ -98,7 +98,9 @@ def test_cases_of_init(problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "✓ passed: 1 passed, 0 failed, 1 skipped" in out
     assert "squares has a checker, which only the server has" in err
     assert ".subcli.toml:8: unknown key `test.future`" in err
-    assert run(["test", "--case", "sample/2", "-q"]) == 0
+    assert run(["test", "--case", "sample/2", "-q"]) == 6
+    out, err = capsys.readouterr()
+    assert (out, "no case was decided" in err) == ("error\n", True)
     assert run(["test", "--case", "sample/3"]) == 2
     assert "There are: sample/1, sample/2." in capsys.readouterr().err
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,18 @@ def test_group_annotations_and_summary(job: Job) -> None:
     assert "### ✗ leader-election · python #12: failed" in text
     assert len([line for line in text.splitlines() if line.startswith("| ")]) == 1 + 10
     assert "<details><summary>No two leaders in one term, node.py:48</summary>" in text
+
+
+@pytest.mark.parametrize(
+    "scene", ["failed-end", "points-end", "contest-end", "six-end", "lost-end", "build-failed-end"]
+)
+def test_approved_job(approved: Callable[[str, str], None], job: Job, scene: str) -> None:
+    """The annotations below the log, then the job's summary."""
+    SCENES[scene](job.stage)
+    job.view.close()
+    lines = job.lines
+    below = "\n".join(lines[lines.index("::endgroup::") :])
+    approved(f"github-{scene}", f"{below}--- summary\n{job.summary.read_text()}")
 
 
 def test_outcomes_and_points_are_annotated_and_summarized(job: Job) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import expanded
+from subcli.cli.common import expanded, whole_number
 from subcli.core.errors import WatchTimeoutError
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ Timeout: TypeAlias = Annotated[
     ),
 ]
 MaxAttempts: TypeAlias = Annotated[
-    int, typer.Option("--max-attempts", metavar="N", min=0, help="Maximum number of reconnects in a row.")
+    int,
+    typer.Option("--max-attempts", metavar="N", parser=whole_number(0), help="Maximum number of reconnects in a row."),
 ]
 Compact: TypeAlias = Annotated[bool, typer.Option("--compact", help="Show only failures and the verdict.")]
 Plain: TypeAlias = Annotated[bool, typer.Option("--plain", help="Print lines instead of the live screen.")]
 NoKeys: TypeAlias = Annotated[bool, typer.Option("--no-keys", help="Take no keys in the live screen.")]
 AfterSeq: TypeAlias = Annotated[
-    int | None, typer.Option("--after-seq", metavar="N", min=0, help="Start after this event.")
+    int | None, typer.Option("--after-seq", metavar="N", parser=whole_number(0), help="Start after this event.")
 ]
 JunitXml: TypeAlias = Annotated[
     Path | None,

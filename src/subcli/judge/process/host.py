@@ -19,6 +19,7 @@ import marshal
 import os
 import resource
 import select
+import stat
 import sys
 import time
 
@@ -334,7 +335,7 @@ def _lay_out(room: str, names: "list[str]", descriptors: "list[int]") -> None:
 
 
 def _collect(room: str, names: "list[str]", descriptors: "list[int]") -> "list[str]":
-    """Copy files that a tool has written. Returns the names of those that were there."""
+    """Copy the regular files that a tool has written. Returns the names of those that were there."""
     found = []
     for name, target in zip(names, descriptors, strict=True):
         try:
@@ -342,8 +343,9 @@ def _collect(room: str, names: "list[str]", descriptors: "list[int]") -> "list[s
         except OSError:
             continue
         try:
-            _copy(source, target)
-            found.append(name)
+            if stat.S_ISREG(os.fstat(source).st_mode):
+                _copy(source, target)
+                found.append(name)
         finally:
             os.close(source)
     return found

@@ -154,10 +154,11 @@ class CasePlayer:
         given = _in_memory(text)
         answer = os.open(case.answer, os.O_RDONLY)
         try:
+        reads_file = checker.interface == "testlib"
             decision = await tool.check(
                 checker,
-                {"input": source, "answer": answer},
-                lambda: [os.dup(given), _nowhere()],
+                {"input": source, "answer": answer, **({"output": given} if reads_file else {})},
+                lambda: [_nowhere() if reads_file else os.dup(given), _nowhere()],
                 case.arguments,
                 is_later_pass=is_later_pass,
             )

@@ -29,6 +29,31 @@ _STATUS = {"passed": "passed", "skipped": "skipped", "judge_error": "error"}
 _UNDECIDED = "Not judged here, because other answers than that of the example may be right."
 _SHOWN_BYTES = 2_000
 """Of an input."""
+_MOST_FAULTS = 20
+
+
+class _Faults:
+    """Why cases could not be judged. What many have in common, such as a checker that does not build, is said once."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, list[str]] = {}
+        self._left_out = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._cases)
+
+    def add(self, why: str, case: str = "") -> None:
+        if why not in self._cases and len(self._cases) >= _MOST_FAULTS:
+            self._left_out += 1
+        else:
+            self._cases.setdefault(why, []).append(case)
+
+    def text(self) -> str:
+        lines = [f"{self._left_out} more cases could not be judged for other reasons"] if self._left_out else []
+        for why, (first, *others) in self._cases.items():
+            more = f" and {len(others)} more" if others else ""
+            lines.append(f"{first}{more}: {why}" if first else why)
+        return "\n".join(lines)
 
 
 class CasesRun:
@@ -70,8 +95,8 @@ class CasesRun:
             tool: ToolProcess(tool, plan, watchdog.set_apart)
             for tool, plan in zip(problem.cases.tools(), tools, strict=True)
         }
-        self._faults: list[str] = []
-        self._secret_faults: list[str] = []
+        self._faults = _Faults()
+        self._secret_faults = _Faults()
         """Those of cases that are not shown in full: what a checker says of one may quote its data."""
         self.graded: list[Graded] = []
 
@@ -127,7 +152,7 @@ class CasesRun:
         return Played("judge_error", Evidence(kind="judge", message=message))
 
     def _note_fault(self, case: Case, why: str) -> None:
-        (self._faults if case.feedback == "full" else self._secret_faults).append(f"{case.name}: {why}")
+        (self._faults if case.feedback == "full" else self._secret_faults).add(why, case.name)
 
     async def _grade(self, tool: Tool, arguments: tuple[str, ...], text: str) -> str:
         return await self._tools[tool].grade(arguments, text)
@@ -194,8 +219,8 @@ class CasesRun:
         if result.outcome == "judge_error" or self._faults or self._secret_faults:
             if result.reason:
                 is_shown = all(case.feedback == "full" for case in self._cases.root.cases())
-                (self._faults if is_shown else self._secret_faults).append(result.reason)
-            told, secret = "\n".join(self._faults), "\n".join(self._secret_faults)
+                (self._faults if is_shown else self._secret_faults).add(result.reason)
+            told, secret = self._faults.text(), self._secret_faults.text()
             self._results.remark(Evidence(kind="judge", message="a case could not be judged", stderr=told), secret)
             return "error"
         score, best = result.score, self._cases.root.max_score

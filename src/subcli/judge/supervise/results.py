@@ -73,6 +73,12 @@ class Results:
         """Tests that the judge itself could not carry out."""
         return self._counts["error"] + self._hidden["error"]
 
+    @property
+    def is_nothing_but_skipped(self) -> bool:
+        """Whether tests were reported, and none of them was carried out."""
+        ended = [(status, counts[status]) for counts in (self._counts, self._hidden) for status in _STATUSES]
+        return {status for status, count in ended if count} == {"skipped"}
+
     def score(self, score: float, max_score: float | None, pass_score: float | None = None) -> None:
         """What the submission is worth; for problems with points.
 

@@ -153,6 +153,9 @@ class Supervisor:
             # Without a sandbox, solutions write to the judge's own disk.
             self._results.remark(Evidence(kind="judge", message="the judge's disk was full during the tests"))
             return "error"
+        if verdict == "passed" and self._results.is_nothing_but_skipped:
+            self._results.remark(_undecided(order.problem))
+            return "error"
         return verdict
 
     async def _test(self, command: tuple[str, ...], watchdog: Watchdog) -> str:
@@ -234,6 +237,20 @@ def _no_entry(order: Order) -> BuildResult:
         message=message,
         expected=wanted,
         actual=there,
+def _undecided(problem: Problem) -> Evidence:
+    """Why nobody knows whether a submission is right."""
+    found = Evidence(kind="judge", message="no test was carried out: all of them were skipped")
+    if problem.cases is None or not problem.cases.examples_only:
+        return found
+    return replace(
+        found,
+        message="no case was decided: every output differs from the example's answer",
+        explanation="Other answers than those of the examples may be right, and only the server has the checker that "
+        "decides.",
+        suggestions=("Submit it: `subcli submit`.",),
+    )
+
+
         explanation=f"The judge runs {wanted} of a {order.language.name} solution. The submission contains {there}.",
         suggestions=(f"Rename the main file to {wanted}.",),
     )

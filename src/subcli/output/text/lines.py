@@ -67,10 +67,11 @@ class Line:
             return self
         short = Line()
         for text, style in self.pieces:
-            room = width - short.cells
-            if room <= 0:
+            head = _head(text, width - short.cells)
+            short.put(head, style)
+            if len(head) < len(text):
+                # What follows would take the place of a character that does not fit.
                 break
-            short.put(_head(text, room), style)
         return short
 
     def trimmed(self) -> Line:
@@ -270,7 +271,7 @@ def _head(text: str, cells: int) -> str:
 
 
 def _without_unstable_width(text: str) -> str:
-    """Remove what terminals measure differently: variation selectors, stacks of combining marks."""
+    """Remove from harmless text what terminals measure differently: stacks of combining marks."""
     if text.isascii():
         return text
     kept: list[str] = []
@@ -280,7 +281,7 @@ def _without_unstable_width(text: str) -> str:
             marks = 0
         else:
             marks += 1
-            if marks > MARKS_KEPT or "\ufe00" <= character <= "\ufe0f":
+            if marks > MARKS_KEPT:
                 continue
         kept.append(character)
     return "".join(kept)
