@@ -39,6 +39,7 @@ ROWS: Final = (
     "gateways",
     "judge",
     "scripts",
+    "sandbox",
 )
 ROW_S: Final = 300.0
 

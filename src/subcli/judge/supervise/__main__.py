@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge.problem import Problem, ResourceLimits
+from subcli.judge.process import mounts
 from subcli.judge.process.processes import become_subreaper, hide_from_peers, kill_descendants
 from subcli.judge.process.workplace import remove_workplace
 from subcli.judge.sandbox.groups import remove_groups
@@ -172,6 +173,7 @@ async def supervise(channel: socket.socket, value: dict[str, Any], started: Pyte
     """
     reader, writer = await asyncio.open_connection(sock=channel)
     order = Order.read(value)
+    mounts.begin(order.plans.run.mounts)
     judging = asyncio.create_task(Supervisor(order, writer, started).run())
     stop = asyncio.create_task(_end_of_input(reader))
     try:

@@ -23,9 +23,10 @@ from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.module import Modules, install
 from subcli.judge.harness.module_process import ModuleProcess
 from subcli.judge.harness.node import NodePlan
+from subcli.judge.process import mounts
 from subcli.judge.process.processes import hide_from_peers
 from subcli.judge.process.text import cut
-from subcli.judge.supervise.pytest_process import READY, REPORT_VARIABLE
+from subcli.judge.supervise.pytest_process import ENTERED, MOST_NAMESPACES, READY, REPORT_VARIABLE
 from subcli.judge.supervise.pytest_records import (
     CollectedRecord,
     CrashedRecord,
@@ -246,8 +247,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "title(text): the test's name, as people read it")
     config.addinivalue_line("markers", "kind(word): functional, chaos or performance")
     channel = config.stash[_CHANNEL]
+    _, namespaces, _, _ = socket.recv_fds(channel, len(ENTERED), MOST_NAMESPACES)
     answers = channel.makefile("rb")
     plan = msgspec.json.decode(answers.readline(), type=NodePlan)
+    mounts.adopt(plan.start.mounts, namespaces)
     reporter = Reporter(channel, answers, install(plan))
     config.pluginmanager.register(reporter, "subcli-reporter")
     config.pluginmanager.register(Fixtures(plan, reporter), "subcli-fixtures")

@@ -21,6 +21,9 @@ REPORT_VARIABLE = "SUBCLI_REPORT_FD"
 """Tells pytest's process the descriptor of its socket."""
 READY = b" "
 """What pytest's process sends first: no other process can read its memory from now on. JSON readers skip a space."""
+ENTERED = b" "
+"""What it is sent first, with descriptors of the namespaces that the solution's processes enter."""
+MOST_NAMESPACES = 2
 _START_TIMEOUT_S = 10.0
 _INI = "[pytest]\naddopts =\nxfail_strict = true\nfilterwarnings = default\n"
 
