@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -26,7 +27,7 @@ from subcli.judge.harness.node import NodePlan
 from subcli.judge.process import mounts
 from subcli.judge.process.processes import hide_from_peers
 from subcli.judge.process.text import cut
-from subcli.judge.supervise.pytest_process import ENTERED, MOST_NAMESPACES, READY, REPORT_VARIABLE
+from subcli.judge.supervise.pytest_process import ENTERED, MOST_NAMESPACES, PRELOADED, READY, REPORT_VARIABLE
 from subcli.judge.supervise.pytest_records import (
     CollectedRecord,
     CrashedRecord,
@@ -251,6 +252,8 @@ def pytest_configure(config: pytest.Config) -> None:
     answers = channel.makefile("rb")
     plan = msgspec.json.decode(answers.readline(), type=NodePlan)
     mounts.adopt(plan.start.mounts, namespaces)
+    for name in PRELOADED.intersection(plan.importable):
+        sys.modules.pop(name, None)
     reporter = Reporter(channel, answers, install(plan))
     config.pluginmanager.register(reporter, "subcli-reporter")
     config.pluginmanager.register(Fixtures(plan, reporter), "subcli-fixtures")
