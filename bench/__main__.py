@@ -35,6 +35,7 @@ ROWS: Final = (
     "fanout",
     "paced",
     "idle",
+    "server_memory",
     "durable",
     "gateways",
     "judge",
