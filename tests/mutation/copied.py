@@ -126,7 +126,8 @@ def _settings(area: Area) -> Mapping[str, object]:
         # Alembic loads these under names of its own, so mutmut's switch never reaches them, and each would survive.
         "do_not_mutate": ["*/migrations/*"],
         "pytest_add_cli_args_test_selection": list(area.tests),
-        "pytest_add_cli_args": [*plugins, *(["-k", area.chosen] if area.chosen else [])],
+        # Mutants that do not end are ended by mutmut, according to how long their tests take here and now.
+        "pytest_add_cli_args": [*plugins, "--timeout", "600", *(["-k", area.chosen] if area.chosen else [])],
         # Before a test's own time come its fixtures: a database, or a process that has to be started.
         "timeout_constant": 5.0,
     }
