@@ -81,12 +81,20 @@ def test_group_annotations_and_summary(job: Job) -> None:
     lines = job.lines
     group = lines[lines.index("::group::subcli #12") : lines.index("::endgroup::")]
     assert any("Leader Election" in line for line in group)
-    assert lines[lines.index("::endgroup::") + 1].startswith("✗ failed: 8 passed, 2 failed")
+    assert lines[lines.index("::endgroup::") + 1].startswith("verdict: failed, 8 passed, 2 failed")
     assert job.commands[2].startswith("::error file=src/node.py,line=48,title=No two leaders in one term::two leaders")
     text = job.summary.read_text()
     assert "### ✗ leader-election · python #12: failed" in text
     assert len([line for line in text.splitlines() if line.startswith("| ")]) == 1 + 10
     assert "<details><summary>No two leaders in one term, node.py:48</summary>" in text
+
+
+def test_summary_says_what_has_changed(job: Job) -> None:
+    """Below the counts, if the server has compared."""
+    SCENES["same-cause-end"](job.stage)
+    job.view.close()
+    changed = "Since \\#11: 2 newly passing, 1 newly failing, Split vote 3 × slower"
+    assert changed in job.summary.read_text().splitlines()
 
 
 @pytest.mark.parametrize(

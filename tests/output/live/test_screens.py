@@ -28,8 +28,12 @@ SCREENS = {
     "polling": USUAL,
     "again": USUAL,
     "points": EVERY_SIZE,
+    "running": EVERY_SIZE,
 }
+NARROW = ((20, 15), (40, 15), (80, 24), (200, 60))
 SUMMARIES = {
+    "same-cause-end": NARROW,
+    "long-names-end": NARROW,
     "passed-end": ((60, 15), (80, 24), (200, 60)),
     "failed-end": ((60, 15), (80, 24), (200, 60)),
     "build-failed-end": USUAL,

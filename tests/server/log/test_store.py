@@ -394,6 +394,22 @@ def test_what_waits_for_an_able_worker_learns_its_place(engine: Engine) -> None:
     store.close()
 
 
+def test_what_waits_for_another_worker_is_told_so_once(engine: Engine) -> None:
+    """Whoever finds out first; it gives up its place in the queue all the same once nobody knows it."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    other, last = (store.create(replace(new(), problem=slug))[0].id for slug in ("new", "echo"))
+    assert list(store.waiting.tell_waiting([other])) == [other]
+    assert store.waiting.tell_unable(ABLE, 10) == {}
+    assert store.waiting.tell_waiting([other]) == {}
+    told = [json.loads(record.text) for record in store.lookup.page(other, 1, 10).records]
+    assert [event["detail"] for event in told] == ["Waits for a worker that can judge new in python."]
+    now.append(1001.0)
+    assert list(store.waiting.update_queue_positions(10)) == [last]
+    assert last_event(store, last)["queue_position"] == 1
+    store.close()
+
+
 def test_those_in_front_are_told_first(engine: Engine) -> None:
     """Where a transaction is bounded: their place of those that moved, and that no worker can judge it."""
     now = [1000.0]
