@@ -123,6 +123,11 @@ class LiveView:
             if watched is not None:
                 watched.connection, watched.connection_since = event, self._clock()
 
+    def shared(self, ids: Sequence[int], connection: Connection) -> None:
+        """Note a change of the connection that these submissions share."""
+        for submission_id in ids:
+            self.event(submission_id, connection)
+
     def end(self, ending: Ending) -> None:
         """Note how a submission ended; it stays on the screen."""
         watched = self._watched.get(ending.submission_id or 0)
