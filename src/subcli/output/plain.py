@@ -22,6 +22,9 @@ from subcli.shared.messages import ErrorAnalysis, StatusUpdate, TestResult
 HEARTBEAT_AFTER_S: Final = 30.0
 """After this long without a line, one on stderr says what is still in progress."""
 
+HEARTBEATS_MAX: Final = 10
+"""Of more submissions than this, only the number is said."""
+
 _LINE_CELLS: Final = 2000
 _NAME_CELLS: Final = 300
 _INDENT: Final = 4
@@ -125,9 +128,11 @@ class PlainView(NullView):
         now = self._clock()
         if now - self._last_line_at < HEARTBEAT_AFTER_S:
             return
-        for submission_id, printed in self._printed.items():
-            if printed.exit_code is None:
-                self._write_stderr(submission_id, Line(_heartbeat(printed, now), DIM))
+        running = [each for each in self._printed.items() if each[1].exit_code is None]
+        if len(running) > HEARTBEATS_MAX:
+            self._write_stderr(None, Line(f"still watching {words.number(len(running))} submissions", DIM))
+        for submission_id, printed in running if len(running) <= HEARTBEATS_MAX else ():
+            self._write_stderr(submission_id, Line(_heartbeat(printed, now), DIM))
         self._last_line_at = now
 
     def flush(self) -> None:

@@ -27,6 +27,11 @@ class SnapshotSource(Protocol):
 
     submission_id: int
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether a test does not pass at present."""
+        ...
+
     def snapshot(self) -> Submission:
         """Return the current state, frozen and bounded in size."""
         ...
