@@ -255,8 +255,8 @@ async def test_identity(guarded: Live) -> None:
     assert (await (await feed(guarded, f"?token={made}")).code())[0] == 4003
     by_url = await feed(guarded, f"?token={token}")
     by_header = await feed(guarded, additional_headers={"Authorization": bearer})
-    for followed in (by_url, by_header):
-        await followed.read_until(lambda followed=followed: followed.ids == [number])
+    await by_url.read_until(lambda: by_url.ids == [number])
+    await by_header.read_until(lambda: by_header.ids == [number])
     # The watch token was not used up by the attempt.
     assert json.loads(await (await guarded.watch(number, f"?token={made}")).recv())["seq"] == 1
     await guarded.http.post("/api/auth/logout", json={})
