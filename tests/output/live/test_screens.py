@@ -20,6 +20,7 @@ SCREENS = {
     "full": EVERY_SIZE,
     "thousands": EVERY_SIZE,
     "six": EVERY_SIZE,
+    "feed": ((80, 24), (200, 60)),
     "start": USUAL,
     "queued": ((60, 15),),
     "unknown-total": USUAL,
