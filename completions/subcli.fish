@@ -83,6 +83,7 @@ complete -c subcli -n "__subcli_at ' test'" -l case -r -f -d 'Run only this case
 complete -c subcli -n "__subcli_at ' test'" -l replay -r -f -d 'Run failed tests of a submission again, on the same schedule'
 complete -c subcli -n "__subcli_at ' test'" -l debug-node -r -f -d 'With `--replay`: run this node under a debugger'
 complete -c subcli -n "__subcli_at ' test'" -l debugger -r -f -a 'pdb debugpy' -d 'pdb or debugpy. Default: debugpy, if it is installed'
+complete -c subcli -n "__subcli_at ' test'" -l diagram -d 'Draw how tests on several nodes failed'
 complete -c subcli -n "__subcli_at ' test'" -l follow-links -d 'Follow links that lead outside the working tree'
 complete -c subcli -n "__subcli_at ' test'" -l sandbox -r -f -a 'auto bwrap none' -d 'Isolate solutions: auto, bwrap or none. auto uses bubblewrap where others can submit code'
 complete -c subcli -n "__subcli_at ' test'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'

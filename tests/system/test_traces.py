@@ -100,8 +100,10 @@ def test_replay(run: Run, failed: Served, tmp_path: Path) -> None:
     assert made.returncode == 0, made.stderr
     text = (SOLUTIONS / "failing.py").read_text()
     (tmp_path / "here/node.py").write_text(f"# A comment.\n{text}")
-    again = run("test", "--replay", f"{failed.url}/submissions/1:split vote", cwd=tmp_path / "here")
+    page = f"{failed.url}/submissions/1:split vote"
+    again = run("test", "--replay", page, "--diagram", cwd=tmp_path / "here")
     assert again.returncode == 1
+    assert "✗ 160 ms: n1 voted twice in term 1" in again.stdout
     assert "Split Vote (seed 51), compared with submission 1: The same violation at 160 ms" in again.stderr
     (tmp_path / "here/node.py").write_text((SOLUTIONS / "passing.py").read_text())
     fixed = run("test", "--replay", "1:Split Vote", *at, cwd=tmp_path / "here")
@@ -135,6 +137,8 @@ def test_replay_where_the_author_keeps_the_tests(serve: Callable[..., Served], r
     assert "rerun" not in test
     replayed = run("test", "--replay", "1", "--problem", str(secret), *at)
     assert "The same violation at 0 ms" in replayed.stderr
+    here = run("test", "silent.py", "--problem", str(secret), "--diagram")
+    assert "✗ 0 ms: n1 exited with code 3" in here.stdout
 
 
 SEEDED = """

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from subcli.cli.common import Common
 from subcli.cli.streams import Streams
 from subcli.core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from subcli.cli.watching.local import LocalSession
     from subcli.client.client import Client
     from subcli.shared.run_trace import RunTrace
 
 _NAMED_MAX: Final = 10
+_SHOWN_MAX: Final = 3
 _PASSED: Final = ("passed", "skipped")
 
 
@@ -91,6 +94,17 @@ def show_diagram(
     from subcli.output.pages.diagram import diagram_page
 
     streams.console().print(diagram_page(trace, str(test.get("test_name")), plain=plain), soft_wrap=True)
+
+
+def show_diagrams(common: Common, streams: Streams, session: LocalSession) -> None:
+    """Print how tests have failed on this machine: the first ones, if they are many. In JSON, the results say it."""
+    if common.json or common.quiet:
+        return
+    from subcli.output.pages.diagram import diagram_page
+
+    for test_id, trace in list(session.traces.items())[:_SHOWN_MAX]:
+        streams.write("\n")
+        streams.console().print(diagram_page(trace, session.names.get(test_id, test_id)), soft_wrap=True)
 
 
 def write_svg(streams: Streams, path: Path, trace: RunTrace, test: Mapping[str, Any], submission_id: int) -> None:

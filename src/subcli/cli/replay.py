@@ -9,27 +9,30 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from subcli.cli.common import Common, submission
 from subcli.cli.diagram import failed_with_trace, fetch_trace, test_named
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
-from subcli.core.errors import NotFoundError, UsageError
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.cli.commands.init import Template
+    from subcli.cli.watching.options import Options
     from subcli.client.client import Client
     from subcli.core.replay import Replayed
-    from subcli.judge.debugging import Debugged
     from subcli.judge.problem import Problem
+    from subcli.output.view import View
+    from subcli.settings.config import Settings
     from subcli.shared.run_trace import RunTrace
+    from subcli.workspace.source import Source
 
 _SHOWN_MAX: Final = 10
-_NO_LIMIT_S: Final = 80_000.0
-_DEBUGGED_MB: Final = 4_096
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,81 @@ class Recorded:
     traces: Mapping[str, RunTrace]
     files: Mapping[str, str]
     template: Template | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be replayed, as the options of the command say it.
+
+    Attributes:
+        which: ``ID`` or ``ID:TEST``.
+        problem: the directory of the problem, where the user has it.
+        paths: the code to replay with, where it is named.
+        node: the node to run under a debugger.
+        diagram: whether to draw what happens.
+    """
+
+    which: str
+    problem: Path | None
+    paths: tuple[str, ...]
+    node: str | None
+    debugger: str | None
+    sandbox: str
+    follow_links: bool
+    diagram: bool
+
+
+def run(
+    common: Common, streams: Streams, options: Options, wanted: Wanted, settings: Settings, beside: Sequence[View]
+) -> int:
+    """Run the failed tests of a submission again, and say whether they fail in the same way.
+
+    Raises:
+        SubcliError: There is no such failure, or it cannot be replayed.
+    """
+    from subcli.cli.debugger import debugged, without_limits
+    from subcli.cli.diagram import show_diagrams
+    from subcli.cli.judging_here import job_of, judge_here, problem_of, starter_of, warn_about
+    from subcli.cli.watching.local import LocalSession
+
+    if wanted.debugger is not None and wanted.node is None:
+        raise UsageError("`--debugger` needs `--debug-node NODE`.")
+    if wanted.node is not None and wanted.sandbox == "bwrap":
+        raise UsageError("A debugger cannot reach into a sandbox.", hint="Leave `--sandbox` out.")
+    recorded = fetch(common, streams, wanted.which, with_template=wanted.problem is None)
+    source = _source(wanted, recorded, settings)
+    is_fetched = wanted.problem is None
+    found = fetched_problem(recorded) if is_fetched else problem_of(wanted.problem, settings, streams)
+    with found as problem:
+        warn_about(source, streams)
+        job = replace(job_of(problem, source, recorded.language), traced=True, only=tuple(recorded.traces))
+        if wanted.node is not None:
+            node = debugged(wanted.node, wanted.debugger, recorded.language, recorded.traces, streams)
+            job = replace(job, problem=without_limits(problem), debugged=node)
+            options = msgspec.structs.replace(options, plain=True)
+        starter = starter_of("none" if wanted.node is not None else wanted.sandbox)
+        session = LocalSession(job, starter, recorded.traces)
+        code = judge_here(common, streams, options, session, source, beside)
+    if wanted.diagram:
+        show_diagrams(common, streams, session)
+    _tell(session.replayed, recorded, streams)
+    return code
+
+
+def _source(wanted: Wanted, recorded: Recorded, settings: Settings) -> Source:
+    """The code to replay with: what is named, else this directory's if it solves the problem, else what was submitted.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from subcli.cli.judging_here import source_of
+    from subcli.workspace.source import Source
+
+    if wanted.paths or (settings.problem == recorded.problem and settings.files):
+        return source_of(list(wanted.paths), settings, None, follow_links=wanted.follow_links)
+    if not recorded.files:
+        raise UsageError("The server does not tell what was submitted.", hint="Name the file: `subcli test PATH …`.")
+    return Source(recorded.files, single=False)
 
 
 def fetch(common: Common, streams: Streams, which: str, *, with_template: bool) -> Recorded:
@@ -132,88 +210,16 @@ def fetched_problem(recorded: Recorded) -> Iterator[Problem]:
         yield problem
 
 
-# -- debuggers ------------------------------------------------------------------------------------
-
-
-def debugged(node: str, debugger: str | None, recorded: Recorded, streams: Streams) -> Debugged:
-    """How to start a node under a debugger.
-
-    Args:
-        node: its name.
-        debugger: ``pdb`` or ``debugpy``; ``None``: debugpy if it is installed, else pdb.
-        recorded: the failure, of which there must be only one.
-
-    Raises:
-        UsageError: It is not possible.
-    """
-    import importlib.util
-    import os
-
-    from subcli.judge.debugging import Debugged
-
-    if len(recorded.traces) != 1:
-        raise UsageError("`--debug-node` is for one test.", hint="Name it: `--replay ID:TEST`.")
-    (trace,) = recorded.traces.values()
-    if node not in trace.nodes:
-        raise UsageError(f"There is no node {node!r}.", hint=f"There are: {', '.join(trace.nodes)}.")
-    if recorded.language != "python":
-        raise UsageError(f"Nodes in {recorded.language} cannot be debugged here; those in Python can.")
-    found = importlib.util.find_spec("debugpy")
-    if debugger == "pdb" or (debugger is None and found is None):
-        if not streams.stdin_tty:
-            raise UsageError("pdb needs a terminal.", hint="`--debugger debugpy` waits for an editor instead.")
-        return Debugged(node, trace.cluster, f"pdb {os.ttyname(streams.stdin.fileno())}")
-    if found is None or found.origin is None:
-        raise UsageError("debugpy is not installed.", hint="`pip install debugpy`, or use `--debugger pdb`.")
-    port = _free_port()
-    from subcli.output.terminal import report
-
-    report.note(
-        f"{node} waits for a debugger at 127.0.0.1:{port}. Editors attach to it with the path mapping from your "
-        'directory to "."',
-        streams.stderr,
-        streams.env,
-    )
-    return Debugged(node, trace.cluster, f"debugpy {port} {Path(found.origin).parent.parent}")
-
-
-def _free_port() -> int:
-    """debugpy's usual port, or another one if that is taken."""
-    import socket
-
-    for port in (5678, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise UsageError("No port is free on this machine.")
-
-
-def without_limits(problem: Problem) -> Problem:
-    """The problem with limits that do not end what a person looks at."""
-    from dataclasses import replace
-
-    import msgspec
-
-    times = dict.fromkeys(("test_seconds", "answer_seconds", "submission_seconds"), _NO_LIMIT_S)
-    sizes = {"memory_mb": _DEBUGGED_MB, "total_memory_mb": 4 * _DEBUGGED_MB}
-    more = {"processes": problem.limits.processes + 32, "output_kb": 64 * 1024}
-    return replace(problem, limits=msgspec.structs.replace(problem.limits, **times, **sizes, **more))
-
-
-# -- what it has shown ----------------------------------------------------------------------------
-
-
-def tell(replayed: Mapping[str, Replayed], recorded: Recorded, streams: Streams) -> None:
+def _tell(replayed: Mapping[str, Replayed], recorded: Recorded, streams: Streams) -> None:
     """Say how the replays compare with the records: each by itself, or their number if there are many."""
     from subcli.output.terminal import report
 
     def note(text: str) -> None:
         report.note(text, streams.stderr, streams.env)
 
+    if not replayed:
+        # They are not among those that the author gives away, or judging has not come to them.
+        note(f"None of the failures of submission {recorded.submission_id} was replayed.")
     same = [each for each in replayed.values() if each.same]
     if len(replayed) > 1 and same:
         what = "failures are the same as" if len(same) > 1 else "failure is the same as"
@@ -223,12 +229,3 @@ def tell(replayed: Mapping[str, Replayed], recorded: Recorded, streams: Streams)
         note(f"{each.test_name} (seed {each.seed}), compared with submission {recorded.submission_id}: {each.detail}")
     if len(told) > _SHOWN_MAX:
         note(f"{len(told) - _SHOWN_MAX} more differ.")
-
-
-def none_replayed(recorded: Recorded) -> NotFoundError:
-    """The error if the tests that failed are not among those given away."""
-    names = ", ".join(list(recorded.traces)[:_SHOWN_MAX])
-    return NotFoundError(
-        f"The tests of {recorded.problem} that are given away do not include {names}.",
-        hint=f"`subcli status {recorded.submission_id} --diagram` shows how it failed.",
-    )

@@ -33,6 +33,8 @@ class LocalSession:
     Attributes:
         watch: its state.
         faults: what is wrong with the judge or the problem, in full, for the user of this machine.
+        traces: how tests have failed here, by their ids, if the job asks for that.
+        names: the names of the tests that have ended, by their ids.
         replayed: what the replay of each recorded failure has shown.
 
     Args:
@@ -47,7 +49,8 @@ class LocalSession:
         self.faults: list[str] = []
         self.replayed: dict[str, Replayed] = {}
         self._recorded = recorded
-        self._traces: dict[str, RunTrace] = {}
+        self.traces: dict[str, RunTrace] = {}
+        self.names: dict[str, str] = {}
         self._job = job
         self._starter = starter
         self._seq = 0
@@ -91,7 +94,7 @@ class LocalSession:
                     if self._is_contended and attempt == 1:
                         return
                 if event["type"] == RUN_TRACE:
-                    self._traces[str(event["test_id"])] = decode_trace(unpack(packed_of(event)))
+                    self.traces[str(event["test_id"])] = decode_trace(unpack(packed_of(event)))
                     continue
                 for each in (*ending, event, *self._compared(event)):
                     yield self._told(each, attempt)
@@ -100,10 +103,12 @@ class LocalSession:
     def _compared(self, event: Event) -> list[Event]:
         """What is to be told after a result: how it compares with what the server has recorded."""
         test_id = str(event.get("test_id"))
+        if event["type"] == "test_result":
+            self.names[test_id] = str(event["test_name"])
         recorded = self._recorded.get(test_id) if event["type"] == "test_result" else None
         if recorded is None:
             return []
-        here = self._traces.pop(test_id, None)
+        here = self.traces.get(test_id)
         found = compare(test_id, str(event["test_name"]), recorded, here, str(event["status"]))
         self.replayed[test_id] = found
         return [found.event()]

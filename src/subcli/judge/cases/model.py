@@ -96,6 +96,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=Tr
     checker_score: CheckerScore = "optional"
     program_arguments: tuple[str, ...] = ()
     """Arguments of the solution."""
+    files: tuple[tuple[str, Path], ...] = ()
+    """Files that the solution finds in its working directory, by their paths in it."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

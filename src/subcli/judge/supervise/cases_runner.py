@@ -11,7 +11,7 @@ from pathlib import Path
 
 from subcli.judge.cases.feedback import settled
 from subcli.judge.cases.grading import Grade, Grading
-from subcli.judge.cases.model import Case, Tool
+from subcli.judge.cases.model import Case, CaseSet, Tool
 from subcli.judge.cases.points import most_points
 from subcli.judge.events import Graded, GroupResult, Measured
 from subcli.judge.evidence import Evidence
@@ -64,6 +64,7 @@ class CasesRun:
         language: That of the solution.
         plans: How the solution is started.
         tools: How the programs of the author's are, in the order of `CaseSet.tools`.
+        scratch: A directory of the judge's own.
         watchdog: Watches the solution.
         results: Where each case goes.
         memory_mb: The limit of the solution's address space; 0 if there is none.
@@ -78,6 +79,7 @@ class CasesRun:
         language: str,
         plans: Plans,
         tools: tuple[ToolPlan, ...],
+        scratch: Path,
         watchdog: Watchdog,
         results: Results,
         memory_mb: int,
@@ -90,7 +92,7 @@ class CasesRun:
         self._watchdog = watchdog
         self._results = results
         self._memory_mb = memory_mb
-        self._host = HostProcess(plans.run, plans.scratch, watchdog.trust)
+        self._host = HostProcess(plans.run, plans.scratch or _own_scratch(self._cases, scratch), watchdog.trust)
         self._tools = {
             tool: ToolProcess(tool, plan, watchdog.set_apart)
             for tool, plan in zip(problem.cases.tools(), tools, strict=True)
@@ -232,6 +234,15 @@ class CasesRun:
             if best is not None and score < best:
                 return "failed"
         return "passed" if result.outcome == "passed" else "failed"
+
+
+def _own_scratch(cases: CaseSet, scratch: Path) -> tuple[str, ...]:
+    """Where the files of a case are laid out without a sandbox."""
+    if not any(case.files for case in cases.root.cases()):
+        return ()
+    place = scratch / "files"
+    place.mkdir()
+    return (str(place),)
 
 
 def _beginning(path: Path) -> str:

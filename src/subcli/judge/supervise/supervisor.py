@@ -168,7 +168,16 @@ class Supervisor:
         if order.problem.cases is not None:
             from subcli.judge.supervise.cases_runner import CasesRun
 
-            run = CasesRun(order.problem, order.language.name, order.plans, order.tools, watchdog, results, memory_mb)
+            run = CasesRun(
+                order.problem,
+                order.language.name,
+                order.plans,
+                order.tools,
+                order.scratch,
+                watchdog,
+                results,
+                memory_mb,
+            )
             verdict = await run.run(command)
             for graded in run.graded if order.tells_grades else ():
                 self._emit(graded.as_json())
