@@ -323,6 +323,7 @@ class _Following:
             verdict=verdict,
             error=error,
             follow_up=self.options.follow_up,
+            at_home=self.options.at_home,
             options=self.options.for_server,
         )
         self.running.pop(submission_id, None)

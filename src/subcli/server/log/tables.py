@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -147,6 +148,16 @@ attempts: Final = Table(
     Column("started_at", Double, nullable=False),
     # Whether the judge itself failed. That worker leaves the submission to others then.
     Column("failed", Boolean, nullable=False, server_default=false()),
+)
+
+# The courses of failed tests on several nodes; see subcli.shared.run_trace.
+run_traces: Final = Table(
+    "run_traces",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
+    # A digest of the test's id.
+    Column("test", String(32), primary_key=True),
+    Column("packed", LargeBinary, nullable=False),
 )
 
 # One row, which is written to find out whether the database can be written.
