@@ -207,7 +207,8 @@ def failure(
     """
     mark = test_mark(result.status)
     heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, _UNCUT_CELLS), STRONG)
-    heading.put(f" {label}" if (label := measures.label(result)) else "", mark.style)
+    if label := measures.label(result):
+        heading.put(" ").put(label, mark.style)
     lines = parts.section(heading, width, measures.facts(result))
     inner = width - 2
     if result.message and result.message.strip():
