@@ -124,6 +124,16 @@ def feed(stage: Stage) -> None:
         stage.complete("failed" if number % 10 == 7 else "passed", number)
 
 
+def feed_end(stage: Stage) -> None:
+    """Thousands, of which a few hundred were judged when somebody stopped watching."""
+    feed(stage)
+    for number in range(21, 301):
+        stage.complete("failed" if number % 10 == 7 else "passed", number)
+    hint = "Judging goes on; `subcli watch --mine` resumes watching."
+    for number in range(301, MANY + 1):
+        stage.fail(InterruptedByUser("Interrupted.", hint=hint), 130, number)
+
+
 def six_end(stage: Stage) -> None:
     six(stage)
     ten_more = stage.watches[13]

@@ -63,7 +63,7 @@ Mine: TypeAlias = Annotated[
 ]
 ToProblem: TypeAlias = Annotated[
     str | None,
-    typer.Option("--problem", metavar="ID or SLUG", help="The same, for one problem."),
+    typer.Option("--problem", metavar="PROBLEM", help="The same, for this id or slug."),
 ]
 AfterSeq: TypeAlias = Annotated[
     int | None, typer.Option("--after-seq", metavar="N", parser=whole_number(0), help="Start after this event.")
