@@ -11,12 +11,26 @@ from subcli.judge.problem import Problem
 
 
 @dataclass(frozen=True)
+class OutputLimits:
+    """How much is told of what the build and the tests print, while they do.
+
+    Attributes:
+        total_bytes: of the whole submission.
+        bytes_per_s: in a second, on average.
+    """
+
+    total_bytes: int
+    bytes_per_s: int
+
+
+@dataclass(frozen=True)
 class Job:
     """One submission.
 
     Attributes:
         files: the text of each file, by its path within the submission.
         alone: whether nothing may be judged beside it.
+        output: how much is told of what it prints, in events of the type `output`; None: nothing.
     """
 
     problem: Problem
@@ -24,6 +38,7 @@ class Job:
     files: Mapping[str, str]
     attempt: int = 1
     alone: bool = False
+    output: OutputLimits | None = None
 
 
 class UnsafePath(ValueError):

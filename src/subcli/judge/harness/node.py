@@ -8,9 +8,10 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 from subcli.judge.evidence import Site
 from subcli.judge.process.processes import delay_s, descendants, process_below
@@ -42,10 +43,22 @@ class NodePlan:
     """Modules of the solution's that tests may import by name; see `module`."""
     network: bool = False
     """Whether it may open sockets."""
+    tells_output: bool = False
+    """Whether what it writes to stderr is wanted at once."""
+
+
+def _nobody(name: str, data: bytes) -> None:
+    """Nobody wants to know what is printed."""
 
 
 class Node:
-    """A running process that reads and writes lines. All of its descriptors are non-blocking."""
+    """A running process that reads and writes lines. All of its descriptors are non-blocking.
+
+    Attributes:
+        on_output: Called with the name of a node and what it wrote to stderr, from whichever thread reads it.
+    """
+
+    on_output: ClassVar[Callable[[str, bytes], None]] = staticmethod(_nobody)
 
     def __init__(self, name: str, plan: NodePlan, pass_fds: tuple[int, ...] = ()) -> None:
         self.name = name
@@ -120,6 +133,8 @@ class Node:
         data = _read(self.stderr)
         if data:
             self.log.add(data)
+            if self.plan.tells_output:
+                Node.on_output(self.name, data)
         return data != b""
 
     def read_trace(self) -> bool:

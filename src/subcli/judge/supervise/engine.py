@@ -10,7 +10,7 @@ import shutil
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from subcli.judge import events
@@ -266,6 +266,7 @@ def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]], *
         "scratch": str(base / "judge"),
         "tools": tools,
         "tells_grades": tells_grades,
+        "output": None if job.output is None else asdict(job.output),
     }
     return json.dumps(order).encode() + b"\n"
 

@@ -20,6 +20,7 @@ from subcli.judge.supervise.pytest_records import (
     CollectedRecord,
     CrashedRecord,
     FinishedRecord,
+    OutputRecord,
     Record,
     StartedRecord,
     decode,
@@ -67,7 +68,10 @@ class PytestRun:
         limits = self._problem.limits
         sources = (Path(language.source) for language in self._problem.languages.values())
         importable = tuple(source.stem for source in sources if source.suffix == ".py")
-        plan = NodePlan(start, command, limits.output_kb, limits.answer_seconds, importable, self._problem.network)
+        plan = NodePlan(
+            *(start, command, limits.output_kb, limits.answer_seconds, importable, self._problem.network),
+            tells_output=self._results.printed is not None,
+        )
         return msgspec.json.encode(plan) + b"\n"
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, child: Child) -> None:
@@ -99,6 +103,11 @@ class PytestRun:
             case StartedRecord(test_id):
                 self._running = _CurrentTest(test_id, asyncio.get_running_loop().time())
                 self._watchdog.begin(self._problem.limits.test_seconds)
+            case OutputRecord():
+                if self._results.printed is not None:
+                    self._results.printed.add(
+                        record.data, "stderr", record.test_id, record.node, skipped=record.skipped
+                    )
             case FinishedRecord():
                 self._watchdog.end()
                 left = await self._watchdog.clear()

@@ -12,6 +12,7 @@ from subcli.judge.events import NOT_MEASURED, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
+from subcli.judge.supervise.live_output import LiveOutput
 
 _STATUSES = ("passed", "failed", "error", "skipped")
 
@@ -27,6 +28,7 @@ class Results:
         analyst: Explains failures.
         paths: What is removed.
         is_contended: Whether what runs, or ran last, had to wait for the machine.
+        printed: Takes what tests print while they run; None if nobody wants it.
     """
 
     def __init__(
@@ -36,7 +38,10 @@ class Results:
         analyst: Analyst,
         paths: ServerPaths,
         is_contended: Callable[[], bool],
+        *,
+        printed: LiveOutput | None = None,
     ) -> None:
+        self.printed = printed
         self._emit = emit
         self.drain = drain
         self._analyst = analyst
