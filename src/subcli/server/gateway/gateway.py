@@ -19,11 +19,13 @@ from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send
 from subcli.server.gateway.watcher import RefusedError, Watcher
 from subcli.server.gateway.wheel import Wheel
 from subcli.server.limits import FullError, Rate
+from subcli.server.log.feed import Reader
+from subcli.server.log.interleaved import InterleavedReader
 from subcli.server.log.records import UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
 from subcli.server.settings import ServerLimits
-from subcli.shared.protocol import CloseCode
+from subcli.shared.protocol import OUTPUT, CloseCode
 
 _log: Final = logging.getLogger(__name__)
 _PREFIX: Final = "/ws/submissions/"
@@ -98,7 +100,8 @@ class Gateway:
             identity = await self._identities.of_socket(_token(scope, query), submission_id)
         except UnauthenticatedError as error:
             raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
-        after = _after_seq(query)
+        after = _position(query, "after_seq")
+        output_after = _position(query, "output_after") if _wants_output(query) else None
         epoch = query.get("epoch", [""])[-1] or None
         await self._check_owner(submission_id, identity)
         await self._check_connect_rate(identity)
@@ -109,7 +112,12 @@ class Gateway:
                 raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
             stack.enter_context(socket.served())
             subscription = stack.enter_context(self._journal.subscribe(submission_id))
-            reader = self._journal.reader(subscription, submission_id, after, epoch)
+            events = self._journal.reader(subscription, submission_id, after, epoch)
+            reader: Reader | InterleavedReader = events
+            if output_after is not None:
+                output = stack.enter_context(self._journal.subscribe_to_output(submission_id))
+                pieces = self._journal.output_reader(output, submission_id, output_after, epoch)
+                reader = InterleavedReader(events, pieces)
             expires_s = self._identities.seconds_left(identity)
             with log_context(submission=submission_id):
                 watcher = Watcher(socket, reader, self._wheel, self._limits, self._metrics, expires_s)
@@ -150,8 +158,13 @@ def _token(scope: Scope, query: Mapping[str, Sequence[str]]) -> str | None:
     return tokens[0] if tokens else None
 
 
-def _after_seq(query: Mapping[str, Sequence[str]]) -> int:
-    text = query.get("after_seq", ["0"])[-1]
+def _position(query: Mapping[str, Sequence[str]], name: str) -> int:
+    text = query.get(name, ["0"])[-1]
     if not _NUMBER.match(text):
-        raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a non-negative number")
+        raise RefusedError(CloseCode.POLICY_VIOLATION, f"{name} must be a non-negative number")
     return int(text)
+
+
+def _wants_output(query: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the client asks for what builds and tests print: `?events=output`. Other words may follow some day."""
+    return OUTPUT in ",".join(query.get("events", ())).split(",")

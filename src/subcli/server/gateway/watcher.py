@@ -18,6 +18,7 @@ from typing import Any, Final
 from subcli.server.gateway.socket import DisconnectedError, ServerSocket
 from subcli.server.gateway.wheel import Wheel
 from subcli.server.log.feed import Reader
+from subcli.server.log.interleaved import InterleavedReader
 from subcli.server.log.records import Record, ReplacedError, UnknownSubmissionError
 from subcli.server.observe.metrics import Metrics
 from subcli.server.settings import ServerLimits
@@ -51,7 +52,7 @@ class Watcher:
     def __init__(
         self,
         socket: ServerSocket,
-        reader: Reader,
+        reader: Reader | InterleavedReader,
         wheel: Wheel,
         limits: ServerLimits,
         metrics: Metrics,
