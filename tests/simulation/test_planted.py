@@ -199,8 +199,10 @@ def replaced_log_asked_for_again(patch: pytest.MonkeyPatch) -> None:
 def log_not_named_when_resuming(patch: pytest.MonkeyPatch) -> None:
     right = Server.dial
 
-    async def faulty(self: Server, submission_id: int, after_seq: int, epoch: str | None) -> OpenSocket:
-        return await right(self, submission_id, after_seq, None)
+    async def faulty(
+        self: Server, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None
+    ) -> OpenSocket:
+        return await right(self, submission_id, after_seq, None, output_after)
 
     patch.setattr(Server, "dial", faulty)
 

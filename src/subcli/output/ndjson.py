@@ -47,7 +47,7 @@ class NdjsonView(NullView):
         if isinstance(event, Connection):
             self._line("connection", submission_id, event.fields())
             return
-        text = event.text
+        text = event.frame
         if text is not None and event.submission_id == submission_id and event.timestamp is not None:
             # Each character of it is visible and stands for itself: the line is the message, with our field added.
             self._lines.append(_BEGINNING + text[1:])
