@@ -5,7 +5,7 @@ Changes of the connection go to stderr, and so does a heartbeat after 30 seconds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -14,10 +14,11 @@ from subcli.core.submission import Connection
 from subcli.output.live import summary
 from subcli.output.text import details, measures, parts, words
 from subcli.output.text.causes import cause_of
-from subcli.output.text.lines import Line, LineRenderer, clip
+from subcli.output.text.lines import Line, LineRenderer, clip, verbatim
+from subcli.output.text.printed import PrintedLine, PrintedLines
 from subcli.output.text.theme import ACCENT, DIM, MIDDLE_DOT, WARN, test_mark
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
-from subcli.shared.messages import ErrorAnalysis, StatusUpdate, TestResult
+from subcli.shared.messages import ErrorAnalysis, Output, StatusUpdate, TestResult
 
 HEARTBEAT_AFTER_S: Final = 30.0
 """After this long without a line, one on stderr says what is still in progress."""
@@ -44,6 +45,7 @@ class _Printed:
         self.total_tests: int | None = None
         self.status = StatusUpdate(status="")
         self.attempt = 1
+        self.lines = PrintedLines()
         self.connection = Connection("connecting")
         self.was_open = False
         self.exit_code: int | None = None
@@ -57,15 +59,25 @@ class PlainView(NullView):
         stderr: Where the connection and heartbeats go.
         clock: Returns monotonic seconds.
         compact: Leave out tests that passed.
+        logs: Print what builds and tests print as well, each line after where it was printed.
     """
 
     tick_s: float | None = 1.0
 
-    def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
+    def __init__(
+        self,
+        stdout: Console,
+        stderr: Console,
+        clock: Callable[[], float],
+        *,
+        compact: bool = False,
+        logs: bool = False,
+    ) -> None:
         self._stdout, self._stderr = stdout, stderr
         self._stdout_renderer, self._stderr_renderer = LineRenderer(stdout), LineRenderer(stderr)
         self._clock = clock
         self._compact = compact
+        self._logs = logs
         self._printed: dict[int, _Printed] = {}
         self._last_line_at = clock()
 
@@ -83,6 +95,11 @@ class PlainView(NullView):
         printed = self._printed.get(submission_id)
         if printed is None:
             return
+        if isinstance(event, Output):
+            if self._logs:
+                self._output(submission_id, printed.lines.add(event))
+            return
+        self._output(submission_id, printed.lines.rest())
         match event:
             case Connection():
                 self._connection(submission_id, printed, event)
@@ -109,6 +126,10 @@ class PlainView(NullView):
 
     def tick(self) -> None:
         """Print a heartbeat on stderr if there was no line for a long time."""
+        for submission_id, printed in self._printed.items():
+            if lines := printed.lines.rest():
+                self._output(submission_id, lines)
+                self.flush()
         now = self._clock()
         if now - self._last_line_at < HEARTBEAT_AFTER_S:
             return
@@ -198,6 +219,10 @@ class PlainView(NullView):
         lines = details.analysis(event, _LINE_CELLS, shown_before=message)
         if lines or place:
             self._write_block(submission_id, [title, *parts.indented(lines, 2)])
+
+    def _output(self, submission_id: int, lines: Sequence[PrintedLine]) -> None:
+        for line in lines:
+            self._write(submission_id, Line(f"{line.label}: ", DIM).put(verbatim(line.text, _LINE_CELLS)[0]))
 
     def _connection(self, submission_id: int, printed: _Printed, connection: Connection) -> None:
         previous, printed.connection = printed.connection, connection

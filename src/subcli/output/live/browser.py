@@ -13,7 +13,7 @@ from subcli.output.text.theme import test_mark
 from subcli.shared.messages import TestResult
 
 Mode: TypeAlias = Literal["overview", "list", "test"]
-Action: TypeAlias = Literal["detach", "open", "copy"]
+Action: TypeAlias = Literal["detach", "open", "copy", "output"]
 
 LISTED_MAX: Final = 50_000
 """How many tests of a submission the list has: it is the one part of the live view that grows with them."""
@@ -27,6 +27,7 @@ HELP: Final = (
     ("Esc", "go back"),
     ("f", "only tests that failed, or all"),
     ("/", "only tests whose names contain a text"),
+    ("l", "show or hide what is printed"),
     ("n p", "next or previous submission"),
     ("o", "open the submission's page in the browser"),
     ("c", "copy the place or the name of the test"),
@@ -160,6 +161,8 @@ class Browser:
                 return "detach"
             case "o":
                 return "open"
+            case "l":
+                return "output"
             case "c":
                 return "copy" if self.selected is not None else None
             case "?":
