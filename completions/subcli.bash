@@ -72,7 +72,7 @@ _subcli() {
                 case $path in
                     '') offered='--version -V --help -h' ;;
                     ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' test') offered='--problem --language --case --follow-links --sandbox --timeout --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' test') offered='--problem --language --case --follow-links --sandbox --timeout --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' watch') offered='--after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
                     ' list') offered='--limit --problem --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;

@@ -86,6 +86,7 @@ complete -c subcli -n "__subcli_at ' test'" -l timeout -r -f -d 'Stop waiting af
 complete -c subcli -n "__subcli_at ' test'" -l compact -d 'Show only failures and the verdict'
 complete -c subcli -n "__subcli_at ' test'" -l plain -d 'Print lines instead of the live screen'
 complete -c subcli -n "__subcli_at ' test'" -l no-keys -d 'Take no keys in the live screen'
+complete -c subcli -n "__subcli_at ' test'" -l logs -d 'Show what the build and the tests print, as it is printed'
 complete -c subcli -n "__subcli_at ' test'" -l junit-xml -r -F -d 'Write a JUnit XML report, even on errors'
 complete -c subcli -n "__subcli_at ' test'" -l notify -d 'Ring the bell and show a desktop notification at the end'
 complete -c subcli -n "__subcli_at ' test'" -l json -d 'Print JSON on stdout and nothing else'

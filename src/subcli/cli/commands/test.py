@@ -14,7 +14,7 @@ from subcli.cli import exits
 from subcli.cli.commands.server.options import SandboxChoice, require_server_extra
 from subcli.cli.common import Common, command, expanded
 from subcli.cli.streams import Streams
-from subcli.cli.watching.options import Compact, JunitXml, NoKeys, Notify, Options, Plain, Timeout
+from subcli.cli.watching.options import Compact, JunitXml, Logs, NoKeys, Notify, Options, Plain, Timeout
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def register(app: typer.Typer) -> None:
         compact: Compact = False,
         plain: Plain = False,
         no_keys: NoKeys = False,
+        logs: Logs = False,
         junit_xml: JunitXml = None,
         notify: Notify = False,
     ) -> int:
@@ -72,7 +73,14 @@ def register(app: typer.Typer) -> None:
         from subcli.cli.watching.reports import junit_report
 
         options = Options(
-            timeout=timeout, compact=compact, plain=plain, no_keys=no_keys, notify=notify, follow_up="", resume=_ENDED
+            timeout=timeout,
+            compact=compact,
+            plain=plain,
+            no_keys=no_keys,
+            logs=logs,
+            notify=notify,
+            follow_up="",
+            resume=_ENDED,
         )
         with junit_report(junit_xml, streams) as beside:
             require_server_extra()
@@ -255,9 +263,10 @@ def _judge(
     from subcli.cli.watching.loop import follow_all
     from subcli.cli.watching.notices import StderrNotices
     from subcli.cli.watching.operator import TerminalOperator
-    from subcli.cli.watching.views import make_view
+    from subcli.cli.watching.views import is_live, make_view
 
-    session = LocalSession(job, starter)
+    # On the live screen a key may ask for what was printed before.
+    session = LocalSession(job, starter, output=options.logs or is_live(common, options, streams))
 
     async def main(interrupts: Interrupts) -> int:
         view = make_view(
