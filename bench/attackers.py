@@ -1,7 +1,7 @@
 """The floods of `bench.floods`, in a process of their own. `python -m bench.attackers URL FLOOD ADDRESSES TOKEN CORE`
 
-Each attacker is a task that begins again whatever happens to it. `ADDRESSES` is `one`, or `many` for an address of
-127.0.1.0/24 each. The process prints a line when the attackers have begun, and what they did when its stdin ends.
+Each attacker is a task that begins again whatever happens to it, at one of `ADDRESSES`. The process prints a line when
+the attackers have begun, and what they did when its stdin ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 ATTACKERS: Final = 200
+NETWORK: Final = "10.77.0.0/16"
+ADDRESSES: Final[dict[str, Callable[[int], str]]] = {
+    "one": lambda _number: "10.77.0.2",
+    "many": lambda number: f"10.77.1.{number + 1}",
+    "proxied": lambda number: f"127.0.1.{number + 1}",
+}
+"""Of the attackers, by number: of `NETWORK`, or as behind a proxy, where every connection counts as a client."""
 _FORM: Final = "Content-Type: application/x-www-form-urlencoded\r\n"
 _HANDSHAKE: Final = (
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -164,9 +171,7 @@ async def main(url: str, flood: str, addresses: str, token: str, core: str) -> N
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(0, ended.set)
     tasks = [
-        asyncio.create_task(
-            Attacker(port, n, "127.0.0.2" if addresses == "one" else f"127.0.1.{n + 1}", token, done).run(FLOODS[flood])
-        )
+        asyncio.create_task(Attacker(port, n, ADDRESSES[addresses](n), token, done).run(FLOODS[flood]))
         for n in range(ATTACKERS)
     ]
     print("attacking", flush=True)

@@ -4,7 +4,8 @@ A server with logins and its worker, and 200 attackers who do each flood in turn
 How long it takes an honest user from the submit to the verdict, by turns while the attackers are stopped and while they
 attack, because a machine that others use as well is not always as quick: the medians, of which the second must be at
 most twice the first. The attackers have a core of their own, because they are other machines; the server, its judge and
-the honest user share another.
+the honest user share another. All of it runs in a network namespace, where the attackers have addresses that are not
+loopback: those are a proxy's, and its connections are not limited by network.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Final
 import httpx
 from websockets.sync.client import connect
 
-from bench.attackers import FLOODS
+from bench.attackers import ADDRESSES, FLOODS, NETWORK
 from bench.herd.sums import PROBLEM, SOLUTIONS, TESTS
 
 AT_MOST: Final = 2.0
@@ -34,8 +35,10 @@ AT_MOST: Final = 2.0
 WARM_UP_S: Final = 3.0
 TURN_S: Final = 1.0
 """How long they have attacked, or have been stopped, when the honest user submits."""
+_ADDRESS: Final = "10.77.0.1"
 _PASSWORD: Final = "correct horse"
 _SUBCLI: Final = (sys.executable, "-m", "subcli")
+_IN_NAMESPACE: Final = f'ip link set lo up && ip addr add {NETWORK} dev lo && BENCH_IN_NAMESPACE=1 exec "$@"'
 
 
 class User:
@@ -43,7 +46,9 @@ class User:
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
-        self._http = httpx.Client(base_url=f"{url}/api", timeout=120, trust_env=False)
+        self._http = httpx.Client(
+            base_url=f"{url}/api", timeout=120, transport=httpx.HTTPTransport(local_address=_ADDRESS, trust_env=False)
+        )
         grant = {"grant_type": "password", "username": name, "password": _PASSWORD}
         self.token = str(self._http.post("/auth/token", data=grant).raise_for_status().json()["access_token"])
         self._http.headers["Authorization"] = f"Bearer {self.token}"
@@ -54,7 +59,7 @@ class User:
         body = {"problem": "sums", "language": "python", "source_code": SOLUTIONS["right"][0]}
         number = self._http.post("/submissions", json=body).raise_for_status().json()["id"]
         address = f"{self._url.replace('http', 'ws', 1)}/ws/submissions/{number}?token={self.token}"
-        with connect(address, open_timeout=60, proxy=None) as socket:
+        with connect(address, open_timeout=60, proxy=None, source_address=(_ADDRESS, 0)) as socket:
             for text in socket:
                 event = json.loads(text)
                 if event["type"] == "complete":
@@ -129,9 +134,13 @@ def main() -> int:
     """Measure, and print a row for each flood. Returns 1 if one of them makes an honest user wait too long."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--submissions", type=int, default=7, help="of the honest user, in each flood")
-    parser.add_argument("--addresses", choices=["one", "many"], action="append", help="default: both")
+    parser.add_argument("--addresses", choices=list(ADDRESSES), action="append", help="default: one, many")
     parser.add_argument("--flood", choices=list(FLOODS), action="append", help="default: all")
     words = parser.parse_args()
+    if "BENCH_IN_NAMESPACE" not in os.environ:
+        unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
+        again = [sys.executable, "-m", "bench.floods", *sys.argv[1:]]
+        os.execvp("unshare", [*unshare, "sh", "-c", _IN_NAMESPACE, "sh", *again])
     ours, theirs = sorted(os.sched_getaffinity(0))[:2]
     os.sched_setaffinity(0, {ours})
     too_long = 0

@@ -47,18 +47,18 @@ class Terminal:
         screen: what can be seen.
     """
 
-    def __init__(self, command: Commands, *arguments: str, columns: int = COLUMNS) -> None:
-        self._columns = columns
+    def __init__(self, command: Commands, *arguments: str, columns: int = COLUMNS, rows: int = ROWS) -> None:
         self._command = command
+        self._columns, self._rows = columns, rows
         self.program = [*SUBCLI, *arguments]
         self.raw = b""
-        self.screen = pyte.HistoryScreen(columns, ROWS, history=1000)
+        self.screen = pyte.HistoryScreen(columns, rows, history=1000)
         self._stream = pyte.ByteStream(self.screen)
         self._closed = False
 
     async def __aenter__(self) -> Terminal:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, self._columns, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", self._rows, self._columns, 0, 0))
         self.before = termios.tcgetattr(slave)
         self.started = time.monotonic()
         self.process = await asyncio.create_subprocess_exec(

@@ -94,8 +94,8 @@ def test_lines_of_a_log_come_while_the_test_runs(printing: Printing, env: dict[s
     printed = [line for line in lines if line.startswith(("build: ", "test 1 "))]
     assert printed[:3] == ["build: compiling a.py", "test 1 stderr: line 1", "test 1 stderr: line 2"]
     assert sorted(printed[3:]) == ["test 1 stderr: ^[]0;evil^G", "test 1 stdout: done"]
-    result = next(line for line in lines if line.startswith("✓ 1/1"))
-    assert lines.index(printed[0]) < lines.index("· testing, 1 test") < lines.index(printed[1])
+    result = next(line for line in lines if line.startswith("passed: 1"))
+    assert lines.index(printed[0]) < lines.index("status: testing, 1 test") < lines.index(printed[1])
     assert lines.index(printed[-1]) < lines.index(result)
 
 

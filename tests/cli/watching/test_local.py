@@ -73,7 +73,9 @@ async def test_output_is_numbered_apart(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(engine, "judge", judge)
     problem = Problem(1, "p", "P", "", {}, ResourceLimits(), tmp_path)
-    session = LocalSession(Job(problem, "python", {}), LocalStarter(), output=wanted)
+    session = LocalSession(Job(problem, "python", {}), LocalStarter())
+    if wanted:
+        session.ask_for_output()
     shown = [event async for events in session.batches() for event in events if not isinstance(event, Connection)]
     assert (jobs[0].output is not None) == wanted
     pieces = [(event.text, event.output_seq, event.after_seq) for event in shown if isinstance(event, Output)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +61,44 @@ async def test_expensive_turns_are_paid_for(monkeypatch: pytest.MonkeyPatch) -> 
     order = await served.all(19)
     # The second was asked for before it was known what the first had cost.
     assert [place for place, name in enumerate(order) if name == "slow"] == [0, 3, 15]
+
+
+async def test_new_clients_without_end_do_not_starve_a_known_one() -> None:
+    """Behind a proxy every connection is a client: whoever connects anew for each request must not always be next."""
+    served = Served(Turns(lambda: False))
+    numbers = itertools.count()
+
+    def come_and_go() -> None:
+        served.order.append("new")
+        served.turns.ask(f"client {next(numbers)}", come_and_go)
+
+    served.ask("a1")
+    await served.all(1)
+    for _ in range(10):
+        come_and_go()
+    served.ask("a2", "a3")
+    order = await served.all(200)
+    # Eleven clients take turns, and the first two of a's are paid for as everybody's.
+    assert [order.count("a2"), order.count("a3")] == [1, 1]
+
+
+async def test_client_that_was_quiet_comes_before_those_that_ask_without_end() -> None:
+    """It has some turns to its credit, so it does not wait for one of each of the others."""
+    served = Served(Turns(lambda: False))
+
+    def again(name: str) -> None:
+        served.order.append(name)
+        if len(served.order) < 400:
+            served.turns.ask(name, lambda: again(name))
+
+    served.ask("q1")
+    for number in range(20):
+        again(f"busy {number}")
+    await served.all(200)
+    before = len(served.order)
+    served.ask("q2", "q3", "q4")
+    await served.all(400)
+    assert [served.order.index(name) - before for name in ("q2", "q3", "q4")] == [0, 1, 2]
 
 
 async def test_what_a_turn_begins_comes_before_the_next() -> None:

@@ -64,12 +64,16 @@ async def test_idle_watcher_costs_little_memory_and_no_task(start: Callable[...,
             tasks = len(asyncio.all_tasks())
             tracemalloc.start()
             stack.callback(tracemalloc.stop)
-            gc.collect()
-            before, _ = tracemalloc.get_traced_memory()
-            await watching(live, stack, submission_id, 100)
-            gc.collect()
-            after, _ = tracemalloc.get_traced_memory()
-            assert (after - before) / 100 < MOST_BYTES
+            grown = []
+            for _ in range(2):
+                gc.collect()
+                before, _ = tracemalloc.get_traced_memory()
+                await watching(live, stack, submission_id, 100)
+                gc.collect()
+                after, _ = tracemalloc.get_traced_memory()
+                grown.append(after - before)
+            # Other parts of the server remember something now and then.
+            assert min(grown) / 100 < MOST_BYTES
             assert len(asyncio.all_tasks()) <= tasks
 
 

@@ -123,7 +123,8 @@ def submit(
                 if no_watch:
                     _print_submitted(common, streams, number, answer, options.command("watch", number))
                     return exits.OK
-                url = str(answer["url"])
+                is_shown = options.has_page or common.json
+                url = str(answer["url"]) if is_shown else None
                 watched = Watch(
                     number,
                     after_seq=options.after_seq,
@@ -133,7 +134,7 @@ def submit(
                     url=url,
                 )
                 with desk.view(several=False, origin=job.source.origin) as view:
-                    view.submitted(number, answer)
+                    view.submitted(number, {**answer, "url": url})
                     view.flush()
                     session = client.session(watched, own_submit=True, output=options.logs and not common.quiet)
                     return await desk.follow([session], view)
@@ -159,7 +160,7 @@ class _Desk:
     ) -> None:
         self._common = common
         self._streams = streams
-        self._options = options
+        self._options = msgspec.structs.replace(options, at_home=settings.at_home)
         self._settings = settings
         self._interrupts = interrupts
         self._beside = beside

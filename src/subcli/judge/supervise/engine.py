@@ -267,6 +267,9 @@ def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]], *
         "tools": tools,
         "tells_grades": tells_grades,
         "output": None if job.output is None else asdict(job.output),
+        "traced": job.traced,
+        "only": job.only,
+        "debugged": asdict(job.debugged) if job.debugged is not None else None,
     }
     return json.dumps(order).encode() + b"\n"
 

@@ -30,6 +30,7 @@ class StartedRecord(msgspec.Struct, frozen=True, tag="started"):
     """A test begins."""
 
     test_id: str
+    name: str = ""
 
 
 class OutputRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="output"):
@@ -56,6 +57,8 @@ class FinishedRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="finis
     """What the solution wrote to stderr."""
     evidence: Evidence | None = None
     """Set if the test failed."""
+    trace: str = ""
+    """The `RunTrace` of the cluster that failed, in JSON."""
 
 
 class CrashedRecord(msgspec.Struct, frozen=True, tag="crashed"):

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
+from subcli.judge.debugging import Debugged
 from subcli.judge.evidence import Evidence
 from subcli.judge.job import OutputLimits
 from subcli.judge.languages.language import Language
@@ -24,8 +25,9 @@ from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.build import BuildResult, build, missing_program
 from subcli.judge.supervise.live_output import LiveOutput
 from subcli.judge.supervise.pytest_process import PytestProcess
-from subcli.judge.supervise.pytest_runner import run_pytest
+from subcli.judge.supervise.pytest_runner import node_plan, run_pytest
 from subcli.judge.supervise.results import Results
+from subcli.judge.supervise.run_traces import RunTraces
 
 if TYPE_CHECKING:
     from subcli.judge.supervise.tools import ToolPlan
@@ -47,6 +49,12 @@ class Order:
     """Whether the caller wants `Graded` as well."""
     output: OutputLimits | None = None
     """How much the caller wants to be told of what is printed."""
+    traced: bool = False
+    """Whether the caller wants traces of failed tests as well."""
+    only: tuple[str, ...] = ()
+    """The ids of the tests to run; all of them if it is empty."""
+    debugged: Debugged | None = None
+    """The node that runs under a debugger."""
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -70,6 +78,9 @@ class Order:
             tools=tuple(map(_tool_plan, value["tools"])),
             tells_grades=value["tells_grades"],
             output=None if value["output"] is None else OutputLimits(**value["output"]),
+            traced=value["traced"],
+            only=tuple(value["only"]),
+            debugged=Debugged(**value["debugged"]) if value["debugged"] else None,
         )
 
 
@@ -104,8 +115,9 @@ class Supervisor:
         if order.output is not None:
             unread = channel.transport.get_write_buffer_size
             self._printed = LiveOutput(order.output, self._send, self._paths.strip, unread)
+        traces = RunTraces(order.files, self._paths)
         self._results = Results(
-            self._emit, channel.drain, analyst, self._paths, self._is_contended, printed=self._printed
+            *(self._emit, channel.drain, analyst, self._paths, self._is_contended, traces), printed=self._printed
         )
         self._ended_with_build = False
 
@@ -161,17 +173,34 @@ class Supervisor:
             # Without a sandbox, solutions write to the judge's own disk.
             self._results.remark(Evidence(kind="judge", message="the judge's disk was full during the tests"))
             return "error"
+        if verdict == "passed" and self._results.is_nothing_but_skipped:
+            self._results.remark(_undecided(order.problem))
+            return "error"
         return verdict
 
     async def _test(self, command: tuple[str, ...], watchdog: Watchdog) -> str:
         order, results = self._order, self._results
         if self._started is not None:
-            return await run_pytest(order.problem, order.plans.run, command, self._started, watchdog, results)
+            plan = node_plan(order.problem, order.plans.run, command)
+            tells_output = self._printed is not None
+            plan = replace(
+                plan, traced=order.traced, only=order.only, debugged=order.debugged, tells_output=tells_output
+            )
+            return await run_pytest(order.problem, plan, self._started, watchdog, results)
         memory_mb = order.problem.limits.memory_mb if order.language.bounded_address_space else 0
         if order.problem.cases is not None:
             from subcli.judge.supervise.cases_runner import CasesRun
 
-            run = CasesRun(order.problem, order.language.name, order.plans, order.tools, watchdog, results, memory_mb)
+            run = CasesRun(
+                order.problem,
+                order.language.name,
+                order.plans,
+                order.tools,
+                order.scratch,
+                watchdog,
+                results,
+                memory_mb,
+            )
             verdict = await run.run(command)
             for graded in run.graded if order.tells_grades else ():
                 self._emit(graded.as_json())
@@ -232,6 +261,20 @@ async def _running(watchdog: Watchdog) -> AsyncIterator[None]:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+
+
+def _undecided(problem: Problem) -> Evidence:
+    """Why nobody knows whether a submission is right."""
+    found = Evidence(kind="judge", message="no test was carried out: all of them were skipped")
+    if problem.cases is None or not problem.cases.examples_only:
+        return found
+    return replace(
+        found,
+        message="no case was decided: every output differs from the example's answer",
+        explanation="Other answers than those of the examples may be right, and only the server has the checker that "
+        "decides.",
+        suggestions=("Submit it: `subcli submit`.",),
+    )
 
 
 def _no_entry(order: Order) -> BuildResult:

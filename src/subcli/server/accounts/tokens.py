@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
-import jwt
 import msgspec
 
+from subcli.server.accounts.hs256 import jwt
 from subcli.server.settings import ServerLimits
 
 _ALGORITHM: Final = "HS256"
@@ -138,8 +138,8 @@ class TokenIssuer:
         seconds = self._limits.device_token_s
         return self._sign(_DEVICE, {"sub": str(user_id), "exp": int(self._clock()) + seconds}), seconds
 
-    def read_device(self, token: str | None, user_id: int) -> str | None:
-        """The device's id if this is a valid token of a device of this user, else None."""
+    def read_device(self, token: str | None, user_id: int | None) -> str | None:
+        """The device's id if this is a valid token of a device of this user, else None. No device is of no user."""
         try:
             claims = self._read(token or "", _DEVICE, _Payload)
         except TokenError:

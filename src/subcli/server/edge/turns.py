@@ -4,7 +4,9 @@ Whatever arrives on a connection is parsed in turn, one request or one read of a
 it waits without costing anything. So 200 clients that ask without a pause, or 500 requests in one packet, delay the
 others by a turn and not by all of theirs. Start-time fair queueing (Goyal, Vin and Cheng, 1996) decides the order: each
 client (a network; of a proxy, a connection) has a virtual time that its turns move on, by what they cost. Who has asked
-for little is first.
+for little is first. A known client that was quiet meanwhile may be some turns behind the virtual time of all, so it is
+served before those that ask without end. A new one begins a little later than it: otherwise that time would stand still
+where every request comes from a new client, and the known ones would never be next.
 
 While this process judges, requests get a third of a processor: after some milliseconds of work they rest until three
 times as much time has passed. A judge's processes give way to others (`judge/process/confine.py`), so they would wait
@@ -28,7 +30,12 @@ _SLICE_S: Final = 0.003
 _LONGEST_S: Final = 0.05
 """unless it is other work that takes the processor, such as sending events to many."""
 _USUAL_TURN_S: Final = 0.001
+_CREDIT: Final = 10.0
+"""How many usual turns a quiet client may be behind the others,"""
+_NEWCOMER: Final = 0.5
+"""and how much of one a new client begins after them."""
 _MANY_CLIENTS: Final = 4096
+"""More are remembered only if that many have had turns lately."""
 
 
 class Turns:
@@ -43,9 +50,10 @@ class Turns:
         self._waiting: list[tuple[float, int, Hashable, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._now = 0.0
-        """The virtual time: when the latest turn began, in usual turns."""
+        """The virtual time of all, in usual turns: when the latest turn was to begin."""
         self._next: dict[Hashable, float] = {}
         """The virtual time from which each client can have another turn."""
+        self._remembered_clients = _MANY_CLIENTS
         self._is_serving = False
         self._served: Hashable | None = None
         self._turn_began_s = 0.0
@@ -54,7 +62,7 @@ class Turns:
 
     def ask(self, client: Hashable, begin: Callable[[], None]) -> None:
         """Call `begin` when it is this client's turn; it must see for itself whether that is too late."""
-        start = max(self._now, self._next.get(client, 0.0))
+        start = max(self._now - _CREDIT, self._next.get(client, self._now + _NEWCOMER))
         self._next[client] = start + 1
         heapq.heappush(self._waiting, (start, next(self._numbers), client, begin))
         if not self._is_serving:
@@ -71,7 +79,8 @@ class Turns:
         elif (rest_s := self._owed_s()) > 0:
             loop.call_later(rest_s, self._serve)
         else:
-            self._now, _, self._served, begin = heapq.heappop(self._waiting)
+            start, _, self._served, begin = heapq.heappop(self._waiting)
+            self._now = max(self._now, start)
             self._turn_began_s = time.thread_time()
             try:
                 begin()
@@ -89,8 +98,10 @@ class Turns:
         self._own_s += took_s
         self._next[self._served] += took_s / _USUAL_TURN_S
         self._served = None
-        if len(self._next) > _MANY_CLIENTS + 2 * len(self._waiting):
-            self._next = {client: at for client, at in self._next.items() if at > self._now}
+        if len(self._next) > self._remembered_clients:
+            oldest = self._now - _CREDIT
+            self._next = {client: at for client, at in self._next.items() if at > oldest}
+            self._remembered_clients = max(_MANY_CLIENTS, 2 * len(self._next))
 
     def _owed_s(self) -> float:
         """For how long the processor is the judge's. Begins a new slice if it is not."""

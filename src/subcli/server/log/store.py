@@ -58,6 +58,7 @@ from subcli.server.log.requeue import (
     WAITING,
     pending,
 )
+from subcli.server.log.run_traces import RunTraces
 from subcli.server.log.tables import submissions, write_probes
 from subcli.server.log.waiting import WaitingSubmissions
 from subcli.shared.protocol import OUTPUT
@@ -78,6 +79,7 @@ class Store:
         interruptions: what goes back to the queue without a verdict.
         waiting: what those are told who wait.
         outputs: what builds and tests have printed.
+        run_traces: the traces of failed tests.
 
     Args:
         engine: a database with the schema of `subcli.server.log.tables`.
@@ -90,6 +92,7 @@ class Store:
         self.interruptions = Interruptions(engine, clock)
         self.waiting = WaitingSubmissions(engine, clock)
         self.outputs = Outputs(engine, clock)
+        self.run_traces = RunTraces(engine)
         self._read = reading(engine)
         self._write = engine
         self._clock = clock

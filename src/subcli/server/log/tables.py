@@ -1,4 +1,4 @@
-"""The tables. `migrations/` creates them; a test compares the two.
+"""The tables. In a new database they are made from this, in an older one by `migrations/`; a test compares the two.
 
 Times are Unix seconds. Everything here works alike in SQLite and PostgreSQL.
 """
@@ -16,7 +16,9 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -26,7 +28,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -152,6 +154,16 @@ attempts: Final = Table(
     Column("failed", Boolean, nullable=False, server_default=false()),
 )
 
+# The courses of failed tests on several nodes; see subcli.shared.run_trace.
+run_traces: Final = Table(
+    "run_traces",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
+    # A digest of the test's id.
+    Column("test", String(32), primary_key=True),
+    Column("packed", LargeBinary, nullable=False),
+)
+
 # One row, which is written to find out whether the database can be written.
 write_probes: Final = Table(
     "write_probes",
@@ -176,4 +188,12 @@ outputs: Final = Table(
     Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
     Column("output_seq", BIG, primary_key=True, autoincrement=False),
     Column("payload", Text, nullable=False),
+)
+
+versions: Final = Table(
+    "alembic_version",
+    # Alembic's own, with the name that it gives the constraint.
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )

@@ -2,6 +2,7 @@
 
 import { Api, Refused } from "./api.js";
 import { GivenUp, LoginNeeded, NotFound, Replaced, fetchOutput, follow } from "./follow.js";
+import { listen, showDiagram } from "./diagram.js";
 import { Submission } from "./state.js";
 import { show, showConnection, showTime, showTitle } from "./view.js";
 
@@ -10,6 +11,7 @@ const at = (id) => document.getElementById(id);
 const id = Number(location.pathname.split("/").pop());
 const api = new Api();
 const submission = new Submission(id);
+const theme = new URLSearchParams(location.search).get("theme");
 let drawing = null;
 
 // Redraws at most ten times a second, however fast results arrive.
@@ -62,6 +64,21 @@ at("output").addEventListener("toggle", () => {
   if (submission.verdict !== null) fetchOutput(submission, api).then(changed, () => {});
   else submission.reopen?.();
 });
+async function draw({ test, name }) {
+  try {
+    showDiagram(await api.get(`/submissions/${id}/tests/${encodeURIComponent(test)}/trace`), name);
+  } catch (error) {
+    if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
+    at("trouble-text").textContent = error instanceof Refused ? error.message : "The server does not respond.";
+    at("trouble").hidden = false;
+  }
+}
+
+at("cards").addEventListener("click", (event) => {
+  const button = event.target.closest("button.draw");
+  if (button) draw(button.dataset);
+});
+listen();
 at("again").addEventListener("click", run);
 at("login").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -79,6 +96,8 @@ at("login").addEventListener("submit", async (event) => {
 addEventListener("pagehide", (event) => {
   if (!event.persisted) api.end();
 });
+// `subcli open` passes on what the terminal's user has chosen; the styles know the names.
+if (theme) document.documentElement.dataset.theme = theme;
 setInterval(() => showTime(submission, Date.now()), 250);
 at("command").textContent = `subcli watch ${location.origin}${location.pathname}`;
 run();
