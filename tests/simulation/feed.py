@@ -24,7 +24,6 @@ from subcli.client.api import EventLog
 from subcli.client.exchange import RequestFailed
 from subcli.client.feed import FeedSession
 from subcli.client.session import Shown
-from subcli.client.singly import Followed
 from subcli.client.transport import Disconnected
 from subcli.core.errors import AuthError, NetworkError, NotFoundError, RateLimitedError, ServerError, SubcliError
 from subcli.core.feed import Feed, Joined, Left
@@ -679,13 +678,9 @@ def _note(item: Any, course: Course) -> None:
             course.left[number] = error
         case _:
             assert number in course.shown, f"#{number} before it joined"
-            events = (
-                item.events
-                if not isinstance(item, Followed)
-                else [each for each in item.events if not isinstance(each, Connection)]
-            )
-            course.shown[number] += [event.seq for event in events]
-            course.shown_at |= {(number, event.seq): now() for event in events}
+            seqs = [event.seq or 0 for event in item.events if not isinstance(event, Connection)]
+            course.shown[number] += seqs
+            course.shown_at |= {(number, seq): now() for seq in seqs}
 
 
 def check(world: World, server: Server, course: Course) -> None:

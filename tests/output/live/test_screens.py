@@ -40,6 +40,7 @@ SUMMARIES = {
     "build-failed-end": USUAL,
     "thousands-end": USUAL,
     "six-end": ((60, 15), (80, 24)),
+    "feed-end": USUAL,
     "lost-end": USUAL,
     "left-end": USUAL,
     "points-end": ((60, 15), (80, 24), (200, 60)),
