@@ -510,7 +510,7 @@ def test_vanished_workers_submissions_come_back_in_order(store: Store) -> None:
 def test_the_judges_own_last_events_are_kept(store: Store) -> None:
     """Where it had said itself why there is no verdict; without them, the store says it."""
     first, second = (store.create(new())[0].id for _ in range(2))
-    ending = [
+    ending: list[dict[str, Any]] = [
         {"type": "error_analysis", "test_name": "One", "error": "no space"},
         {"type": "complete", "final_status": "error", "summary": {"total_tests": 3}},
     ]
