@@ -123,6 +123,17 @@ def test_without_a_key_nothing_is_different(person: Person) -> None:
     assert not person.view.is_held
 
 
+def test_typing_a_filter(person: Person) -> None:
+    """Only characters are typed, at most eighty of them; keys with names do nothing there."""
+    person.types("/elec")
+    seen = person.types(f"\x1b[6~{DOWN}")
+    assert "/elec_" in seen
+    assert "2 of 10 tests" in seen
+    assert person.types("\x7f" * 9 + "y" * 90)
+    person.types("\r")
+    assert person.view._browser.wanted == "y" * 80
+
+
 def test_moving(person: Person) -> None:
     """The first key opens the list; then j, k and arrows move, g and G go to its ends, and it stops there."""
     person.types("j")

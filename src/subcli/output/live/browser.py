@@ -38,6 +38,8 @@ HELP: Final = (
 _MOVES: Final = {"j": 1, "↓": 1, "k": -1, "↑": -1}
 _PAGES: Final = {"page down": 1, " ": 1, "page up": -1}
 _ENDS: Final = {"g": False, "⇱": False, "G": True, "⇲": True}
+_NOT_TYPED: Final = "↑↓→←⇱⇲"
+"""Keys whose names look like characters."""
 
 
 class Browser:
@@ -192,7 +194,7 @@ class Browser:
             self.is_typing, self.wanted = False, ""
         elif key == "backspace":
             self.wanted = self.wanted[:-1]
-        elif len(key) == 1 and len(self.wanted) < FILTER_CHARS_MAX:
+        elif len(key) == 1 and key not in _NOT_TYPED and len(self.wanted) < FILTER_CHARS_MAX:
             self.wanted += key
         self._restart()
 
