@@ -5,7 +5,7 @@ Changes of the connection go to stderr, and so does a heartbeat after 30 seconds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rich.console import Console
@@ -15,14 +15,18 @@ from subcli.output.live import summary
 from subcli.output.text import parts, spoken, words
 from subcli.output.text.causes import Failure, cause_of, failure_of
 from subcli.output.text.ending import NAMES_MAX, compared, next_commands, next_step
-from subcli.output.text.lines import Line, LineRenderer, clip
+from subcli.output.text.lines import Line, LineRenderer, clip, verbatim
+from subcli.output.text.printed import PrintedLine, PrintedLines
 from subcli.output.text.spoken import LINE_CELLS, NAME_CELLS
 from subcli.output.text.theme import DIM, STRONG, WARN, test_mark, verdict_mark
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
-from subcli.shared.messages import Complete, ErrorAnalysis, StatusUpdate, TestResult
+from subcli.shared.messages import Complete, ErrorAnalysis, Output, StatusUpdate, TestResult
 
 HEARTBEAT_AFTER_S: Final = 30.0
 """After this long without a line, one on stderr says what is still in progress."""
+
+HEARTBEATS_MAX: Final = 10
+"""Of more submissions than this, only the number is said."""
 
 _INDENT: Final = 4
 _CAUSES_KEPT: Final = 200
@@ -51,6 +55,7 @@ class _Printed:
         self.status = StatusUpdate(status="")
         self.running = ""
         self.attempt = 1
+        self.lines = PrintedLines()
         self.held: _Held | None = None
         self.connection = Connection("connecting")
         self.was_open = False
@@ -65,16 +70,29 @@ class PlainView(NullView):
         stderr: Where the connection and heartbeats go.
         clock: Returns monotonic seconds.
         compact: Leave out tests that passed.
+        logs: Print what builds and tests print as well, each line after where it was printed.
     """
 
     tick_s: float | None = 1.0
 
-    def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
+    def __init__(
+        self,
+        stdout: Console,
+        stderr: Console,
+        clock: Callable[[], float],
+        *,
+        compact: bool = False,
+        logs: bool = False,
+    ) -> None:
         self._stdout, self._stderr = stdout, stderr
         self._stdout_renderer, self._stderr_renderer = LineRenderer(stdout), LineRenderer(stderr)
         self._clock = clock
         self._compact = compact
+        self._logs = logs
         self._printed: dict[int, _Printed] = {}
+        self._names_each = False
+        self._shared = Connection("connecting")
+        self._was_open = False
         self._last_line_at = clock()
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
@@ -93,8 +111,14 @@ class PlainView(NullView):
         printed = self._printed.get(submission_id)
         if printed is None:
             return
+        if isinstance(event, Output):
+            if self._logs:
+                self._write_held(printed)
+                self._output(submission_id, printed.lines.add(event))
+            return
         if printed.held and not isinstance(event, ErrorAnalysis):
             self._write_held(printed)
+        self._output(submission_id, printed.lines.rest())
         match event:
             case Connection():
                 self._connection(submission_id, printed, event)
@@ -104,6 +128,16 @@ class PlainView(NullView):
                 self._status(submission_id, printed, event)
             case ErrorAnalysis():
                 self._analysis(submission_id, printed, event)
+
+    def shared(self, ids: Sequence[int], connection: Connection) -> None:
+        """Print one line for all submissions if their connection changes."""
+        # More may join: from the first line on, each names its submission.
+        self._names_each = True
+        line = _connection_line(self._shared, connection, was_open=self._was_open)
+        self._shared = connection
+        self._was_open = self._was_open or connection.state == "open"
+        if line is not None:
+            self._write_stderr(None, line)
 
     def end(self, ending: Ending) -> None:
         """Print the verdict with its counts and the failed tests' names, or why there is no verdict."""
@@ -122,12 +156,18 @@ class PlainView(NullView):
 
     def tick(self) -> None:
         """Print a heartbeat on stderr if there was no line for a long time."""
+        for submission_id, printed in self._printed.items():
+            if lines := printed.lines.rest():
+                self._output(submission_id, lines)
+                self.flush()
         now = self._clock()
         if now - self._last_line_at < HEARTBEAT_AFTER_S:
             return
-        for submission_id, printed in self._printed.items():
-            if printed.exit_code is None:
-                self._write_stderr(submission_id, Line(_heartbeat(printed, now), DIM))
+        running = [each for each in self._printed.items() if each[1].exit_code is None]
+        if len(running) > HEARTBEATS_MAX:
+            self._write_stderr(None, Line(f"still watching {words.number(len(running))} submissions", DIM))
+        for submission_id, printed in running if len(running) <= HEARTBEATS_MAX else ():
+            self._write_stderr(submission_id, Line(_heartbeat(printed, now), DIM))
         self._last_line_at = now
 
     def flush(self) -> None:
@@ -207,17 +247,16 @@ class PlainView(NullView):
         if lines or event.location is not None:
             self._write_block(submission_id, [title, *parts.indented(lines, 2)])
 
+    def _output(self, submission_id: int, lines: Sequence[PrintedLine]) -> None:
+        for line in lines:
+            self._write(submission_id, Line(f"{line.label}: ", DIM).put(verbatim(line.text, LINE_CELLS)[0]))
+
     def _connection(self, submission_id: int, printed: _Printed, connection: Connection) -> None:
-        previous, printed.connection = printed.connection, connection
-        if connection.state == "open":
-            if printed.was_open and previous.state != "open":
-                self._write_stderr(submission_id, Line("connected again", DIM))
-            printed.was_open = True
-            return
-        repeated = previous.state == connection.state and connection.attempt == previous.attempt
-        if repeated or connection.state in ("connecting", "closed"):
-            return
-        self._write_stderr(submission_id, parts.connection_line(connection, NAME_CELLS))
+        line = _connection_line(printed.connection, connection, was_open=printed.was_open)
+        printed.connection = connection
+        printed.was_open = printed.was_open or connection.state == "open"
+        if line is not None:
+            self._write_stderr(submission_id, line)
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -242,7 +281,18 @@ class PlainView(NullView):
         self._last_line_at = self._clock()
 
     def _prefix(self, submission_id: int | None) -> str:
-        return f"#{submission_id} " if len(self._printed) > 1 and submission_id is not None else ""
+        is_named = self._names_each or len(self._printed) > 1
+        return f"#{submission_id} " if is_named and submission_id is not None else ""
+
+
+def _connection_line(previous: Connection, connection: Connection, *, was_open: bool) -> Line | None:
+    """What a change of the connection is worth: nothing as long as it works, or if it was said before."""
+    if connection.state == "open":
+        return Line("connected again", DIM) if was_open and previous.state != "open" else None
+    repeated = previous.state == connection.state and connection.attempt == previous.attempt
+    if repeated or connection.state in ("connecting", "closed"):
+        return None
+    return parts.connection_line(connection, NAME_CELLS)
 
 
 def _shown_fields(update: StatusUpdate) -> tuple[object, ...]:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from subcli.server.run.shutdown import Lifecycle
 
 _log: Final = logging.getLogger(__name__)
+_OUTPUT_TAIL_BYTES: Final = 256 * 1024
+"""How much of a submission's latest output is kept in memory for those who asked for it."""
 
 
 class Backbone:
@@ -46,9 +48,9 @@ class Backbone:
 
     def __init__(self, engine: Engine, limits: ServerLimits, redis: Redis | None) -> None:
         self._redis = redis
-        self._bus, self.queue = _between_processes(limits, redis)
+        self._bus, self._output_bus, self.queue = _between_processes(limits, redis)
         self.store = Store(engine, time.time)
-        self.journal = Journal(self.store, self._bus, limits.compare_s)
+        self.journal = Journal(self.store, self._bus, limits.compare_s, self._output_bus)
 
     @asynccontextmanager
     async def running(
@@ -67,7 +69,8 @@ class Backbone:
         Yields:
             the task of `working`.
         """
-        exchanging = (self.queue.run(), self.journal.compare_positions(), self._bus.run())
+        comparing = (self.journal.compare_positions(), self.journal.compare_output())
+        exchanging = (self.queue.run(), *comparing, self._bus.run(), self._output_bus.run())
         tasks = [asyncio.create_task(each) for each in (working, *others, *exchanging)]
 
         def check(task: asyncio.Task[None]) -> None:
@@ -89,14 +92,16 @@ class Backbone:
             self.store.close()
 
 
-def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, JobQueue]:
+def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, Bus, JobQueue]:
+    """The buses for events and for output, and the queue."""
     local = MemoryBus(limits.tail_records, limits.tail_bytes)
+    of_output = MemoryBus(limits.tail_records, _OUTPUT_TAIL_BYTES)
     if redis is None:
-        return local, MemoryQueue()
+        return local, of_output, MemoryQueue()
     from subcli.server.redis.bus import RedisBus
     from subcli.server.redis.queue import RedisQueue
 
-    return RedisBus(redis, local), RedisQueue(redis, limits.lease_s)
+    return RedisBus(redis, local), RedisBus(redis, of_output, "output"), RedisQueue(redis, limits.lease_s)
 
 
 @dataclass(frozen=True)
@@ -130,3 +135,7 @@ class Services:
     metrics: Metrics
     lifecycle: Lifecycle
     service: Service | None
+
+    def problem(self, name: str) -> Problem | None:
+        """The problem with this slug or id."""
+        return next((each for each in self.problems.values() if name in (each.slug, str(each.id))), None)

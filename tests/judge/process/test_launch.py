@@ -89,6 +89,7 @@ def plan(place: Path, command: tuple[str, ...], **more: object) -> Path:
         "results": 0,
         "output_bytes": 100_000,
         "layers": 0,
+        "mounts": [],
         "prefix": [],
         "confining": list(CONFINING),
         "command": list(command),

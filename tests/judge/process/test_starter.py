@@ -62,7 +62,7 @@ def test_exit_code_behind_a_sandbox(layers: int, code: int, expected: int) -> No
 
 def test_plans_survive_json() -> None:
     """They go to other processes."""
-    build = StartPlan(("a", "b"), {"X": "1"}, "/build")
+    build = StartPlan(("a", "b"), {"X": "1"}, "/build", mounts=("bwrap", "x"))
     plans = Plans(build, replace(build, directory="/run", layers=2), ("/sys/fs/cgroup/a",), ("/tmp", "/dev/shm"))
     back = Plans.from_json(json.loads(json.dumps(plans.as_json())))
     assert json.dumps(back.as_json()) == json.dumps(plans.as_json())
@@ -72,6 +72,7 @@ def test_plans_survive_json() -> None:
         "environment": {"X": "1"},
         "directory": "/build",
         "layers": 0,
+        "mounts": ["bwrap", "x"],
     }
 
 

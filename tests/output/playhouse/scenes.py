@@ -90,6 +90,25 @@ def thousands(stage: Stage) -> None:
     stage.send("error_analysis", test_name="case 3200", **TWICE)
 
 
+def printing(stage: Stage) -> None:
+    """A build and tests that print, a screenful at least, with what a terminal must not see."""
+    half(stage)
+    stage.printed("gcc -O2 -o node node.c\nnode.c:7:5: warning: unused variable 'term'\n", stream="build")
+    vote = "test_election.py::test_split_vote"
+    for term in range(1, 31):
+        for node in ("n1", "n2", "n3"):
+            stage.printed(f"term {term}: candidate\n", vote, "stderr", node=node)
+    stage.printed("\x1b]0;title\x07\x1b[2J\u202ebold\n", "4")
+    stage.printed("10 %\r50 %\r100 %\nlong " + "x" * 300 + "\n日本語のログ\n[... 12 MB not shown ...]\n", "4")
+    stage.printed("unfinished", "4")
+
+
+def printing_end(stage: Stage) -> None:
+    printing(stage)
+    stage.result("Leader Election", "failed", message="no leader")
+    stage.complete("failed")
+
+
 def six(stage: Stage) -> None:
     for number, problem in enumerate(["leader-election", "kv-store", "raft-log", "leader-election", "gossip", "clock"]):
         stage.begin(12 + number, problem, "python" if number % 2 else "c")
@@ -102,6 +121,36 @@ def six(stage: Stage) -> None:
     stage.connection("reconnecting", 16, attempt=1, delay_s=4.0)
     stage.connection("open", 17)
     stage.status("building", 17)
+
+
+MANY = 5000
+"""How many submissions the scene of a feed has."""
+
+
+def feed(stage: Stage) -> None:
+    """Thousands over one socket: most wait, some are judged or fail, some have their verdicts."""
+    problems = ("leader-election", "kv-store", "raft-log", "gossip", "clock")
+    for number in range(MANY):
+        stage.begin(1 + number, problems[number % len(problems)], "python")
+        stage.connection("open", 1 + number)
+        stage.status("pending", 1 + number, queue_position=1 + number)
+    for number in range(1, 41):
+        stage.status("testing", number, total_tests=4)
+        stage.result(NAMES[0], "passed", 900, number)
+    for number in range(1, 31):
+        stage.result(NAMES[1], "failed" if number % 10 == 7 else "passed", 900, number)
+    for number in range(1, 21):
+        stage.complete("failed" if number % 10 == 7 else "passed", number)
+
+
+def feed_end(stage: Stage) -> None:
+    """Thousands, of which a few hundred were judged when somebody stopped watching."""
+    feed(stage)
+    for number in range(21, 301):
+        stage.complete("failed" if number % 10 == 7 else "passed", number)
+    hint = "Judging goes on; `subcli watch --mine` resumes watching."
+    for number in range(301, MANY + 1):
+        stage.fail(InterruptedByUser("Interrupted.", hint=hint), 130, number)
 
 
 def six_end(stage: Stage) -> None:

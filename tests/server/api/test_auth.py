@@ -52,7 +52,7 @@ async def test_info_lists_the_features_with_logins(guarded: Any) -> None:
     del guarded.http.headers["Authorization"]
     info = (await guarded.http.get("/api/info")).json()
     assert info["demo"] is False
-    assert info["features"] == ["resume", "idempotency", "traces", "watch_token"]
+    assert info["features"] == ["resume", "idempotency", "feed", "traces", "output", "watch_token"]
 
 
 BAD: list[tuple[dict[str, str], int, str]] = [

@@ -13,10 +13,10 @@ from subcli.output.text.theme import test_mark
 from subcli.shared.messages import TestResult
 
 Mode: TypeAlias = Literal["overview", "list", "test"]
-Action: TypeAlias = Literal["detach", "open", "copy"]
+Action: TypeAlias = Literal["detach", "open", "copy", "output"]
 
 LISTED_MAX: Final = 50_000
-"""How many tests of a submission the list has: it is the one part of the live view that grows with them."""
+"""How many tests, of all submissions together, the lists have: they are the one part of the live view that grows."""
 
 FILTER_CHARS_MAX: Final = 80
 
@@ -27,6 +27,7 @@ HELP: Final = (
     ("Esc", "go back"),
     ("f", "only tests that failed, or all"),
     ("/", "only tests whose names contain a text"),
+    ("l", "show or hide what is printed"),
     ("n p", "next or previous submission"),
     ("o", "open the submission's page in the browser"),
     ("c", "copy the place or the name of the test"),
@@ -64,6 +65,7 @@ class Browser:
         self.note = ""
         self._submissions: list[int] = []
         self._results: dict[int, dict[int, TestResult]] = {}
+        self._kept = 0
         self._listed: list[TestResult] | None = None
         self._cursor = 0
         self._top = 0
@@ -80,9 +82,11 @@ class Browser:
     def add(self, submission_id: int, result: TestResult) -> None:
         """Add a result: the last one of a test counts, at the place of its first."""
         results = self._results.get(submission_id)
-        if results is not None and (result.number in results or len(results) < LISTED_MAX):
-            results[result.number] = result
-            self._listed = None
+        if results is None or (self._kept >= LISTED_MAX and result.number not in results):
+            return
+        self._kept += result.number not in results
+        results[result.number] = result
+        self._listed = None
 
     @property
     def is_used(self) -> bool:
@@ -162,6 +166,8 @@ class Browser:
                 return "detach"
             case "o":
                 return "open"
+            case "l":
+                return "output"
             case "c":
                 return "copy" if self.selected is not None else None
             case "?":

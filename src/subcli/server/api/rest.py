@@ -45,6 +45,7 @@ _MAX_ID: Final = 2**63 - 1
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of results.")]
 AfterSeq = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only events after this position.")]
+OutputAfter = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only pieces after this number.")]
 EventLimit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of results.")]
 IdempotencyKey = Annotated[
     str | None,
@@ -70,7 +71,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
-        features = ["resume", "idempotency", "traces"] if demo else ["resume", "idempotency", "traces", "watch_token"]
+        features = ["resume", "idempotency", "feed", "traces", "output", *([] if demo else ["watch_token"])]
         return models.InfoResponse(
             name="subcli",
             version=version("subcli-watch"),
@@ -164,6 +165,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             ) from None
         if is_new:
             services.queue.put(snapshot.id)
+            services.journal.arrived(snapshot.id, identity.user_id)
         return _submission(snapshot, request)
 
     @router.get("/submissions", responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
@@ -263,6 +265,20 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             epoch=page.epoch,
         )
 
+    @router.get(f"{_ONE}/output", responses=error_responses(401, 404, 422, 429))
+    async def list_output(
+        found: Annotated[Snapshot, Depends(find)], output_after: OutputAfter = 0, limit: EventLimit = 500
+    ) -> models.OutputPageResponse:
+        """Get a page of what the build and the tests have printed. It is deleted some time after the verdict."""
+        page = await store.run(store.outputs.page, found.id, output_after, limit)
+        return models.OutputPageResponse(
+            submission_id=found.id,
+            output=[json.loads(record.text) for record in page.records],
+            more=page.more,
+            last_output=page.records[-1].seq if page.records else min(output_after, page.last_seq),
+            epoch=page.epoch,
+        )
+
     @router.post(
         f"{_ONE}/cancel", responses=error_responses(401, 404, 409, 422, 429), response_model_exclude_unset=True
     )
@@ -289,9 +305,8 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
 
 def _find_problem(services: Services, name: str) -> Problem:
-    for problem in services.problems.values():
-        if name in (problem.slug, str(problem.id)):
-            return problem
+    if (problem := services.problem(name)) is not None:
+        return problem
     known = ", ".join(sorted(services.problems))
     raise HTTPException(404, f"There is no problem {name[:64]!r}. Available: {known}.")
 

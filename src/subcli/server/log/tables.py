@@ -1,4 +1,4 @@
-"""The tables. `migrations/` creates them; a test compares the two.
+"""The tables. In a new database they are made from this, in an older one by `migrations/`; a test compares the two.
 
 Times are Unix seconds. Everything here works alike in SQLite and PostgreSQL.
 """
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -107,6 +108,9 @@ submissions: Final = Table(
     Column("build_log", Text),
     Column("total_tests", Integer),
     Column("last_seq", BIG, nullable=False),
+    # How many pieces of output were stored, and how many bytes; also when they have been deleted.
+    Column("output_seq", BIG, nullable=False, server_default="0"),
+    Column("output_bytes", BIG, nullable=False, server_default="0"),
     # Its place among those that wait: first by turn, then by id. See subcli.server.log.requeue.
     Column("turn", BIG, nullable=False, server_default="0"),
     # The attempt that is under way or comes next; 0 before the first one.
@@ -175,4 +179,21 @@ events: Final = Table(
     Column("seq", BIG, primary_key=True, autoincrement=False),
     Column("type", String(32), nullable=False),
     Column("payload", Text, nullable=False),
+)
+
+# What builds and tests print, piece by piece: bounded, and deleted some time after the verdict. No part of the log.
+outputs: Final = Table(
+    "outputs",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
+    Column("output_seq", BIG, primary_key=True, autoincrement=False),
+    Column("payload", Text, nullable=False),
+)
+
+versions: Final = Table(
+    "alembic_version",
+    # Alembic's own, with the name that it gives the constraint.
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
