@@ -176,6 +176,12 @@ def test_events_up_to_after_seq_count_as_seen(after_seq: int) -> None:
     assert one.verdict is LOG[-1]
 
 
+def test_failures_are_known_without_a_snapshot() -> None:
+    """Thousands of submissions are sorted by it."""
+    assert not watch(result("A", seq=1)).has_failures
+    assert watch(result("A", seq=1), result("B", "failed", seq=2)).has_failures
+
+
 def test_verdict_is_never_dropped() -> None:
     """A restarted log may give it a seen number, but there is only one verdict."""
     one = watch(*LOG[:7])
@@ -635,3 +641,13 @@ def test_output_after_the_verdict_or_of_another_log_is_dropped() -> None:
     replaced = Watch(ID, epoch="a")
     replaced.take(event("status_update", 1, status="pending", epoch="b"))
     assert replaced.take(output(1)) == Received()
+
+
+def test_failures_are_known_without_a_snapshot() -> None:
+    """A view of thousands asks each of them in every frame; a failure that passes later is none."""
+    one = watch(result("a"), result("b", "skipped"))
+    assert not one.has_failures
+    one.take(result("a", "error"))
+    assert one.has_failures
+    one.take(result("a"))
+    assert not one.has_failures
