@@ -176,12 +176,6 @@ def test_events_up_to_after_seq_count_as_seen(after_seq: int) -> None:
     assert one.verdict is LOG[-1]
 
 
-def test_failures_are_known_without_a_snapshot() -> None:
-    """Thousands of submissions are sorted by it."""
-    assert not watch(result("A", seq=1)).has_failures
-    assert watch(result("A", seq=1), result("B", "failed", seq=2)).has_failures
-
-
 def test_verdict_is_never_dropped() -> None:
     """A restarted log may give it a seen number, but there is only one verdict."""
     one = watch(*LOG[:7])
