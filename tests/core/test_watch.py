@@ -635,3 +635,16 @@ def test_output_after_the_verdict_or_of_another_log_is_dropped() -> None:
     replaced = Watch(ID, epoch="a")
     replaced.take(event("status_update", 1, status="pending", epoch="b"))
     assert replaced.take(output(1)) == Received()
+
+
+def test_failures_of_the_present_are_known_without_a_snapshot() -> None:
+    """What sorts many submissions: a test that passes when it is judged again is none."""
+    one = watch(result("A", "passed", 1))
+    assert not one.has_failures
+    one.take(result("B", "failed", 2))
+    assert one.has_failures
+    one.take(result("B", "passed", 3))
+    one.take(result("C", "error", 4))
+    assert one.has_failures
+    one.take(result("C", "skipped", 5))
+    assert not one.has_failures
