@@ -81,6 +81,11 @@ def register(app: typer.Typer) -> None:
                 "`--mine` and `--problem` go with neither ids nor `--after-seq` nor `--logs`.",
                 hint="`subcli watch --mine` for all, or `subcli watch ID...` for some.",
             )
+        if many and logs:
+            raise UsageError(
+                "`--logs` is for single submissions; `--mine` and `--problem` follow many over one socket.",
+                hint="`subcli watch ID --logs`.",
+            )
         if after_seq is not None and len(numbers) != 1:
             raise UsageError("`--after-seq` needs exactly one id.", hint="Watch the others from their beginning.")
         from subcli.cli.watching import run
