@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from subcli.core.errors import NetworkError
+from subcli.core.submission import Connection
 from subcli.output.plain import PlainView
 from subcli.output.terminal.console import make_console
 from tests.output.conftest import with_colours
@@ -388,6 +389,33 @@ def test_long_values_are_compared_in_words() -> None:
     ]
     assert details["c"] == ["expected: 1", "actual: (empty line)"]
     assert details["d"] == ["expected: null", "actual: x"]
+
+
+def test_heartbeat_of_many_is_one_line() -> None:
+    """A line for each of thousands would be no sign of life."""
+    log = Log()
+    for number in range(1, 1002):
+        log.stage.begin(number)
+    log.stage.complete("passed", 1, total_tests=1)
+    log.stage.pass_time(31.0)
+    assert log.err == ["still watching 1,000 submissions"]
+
+
+def test_shared_connection_is_said_once() -> None:
+    """One line for all that share it, and from then on each line names its submission, even if it is the only one."""
+    log = Log()
+    log.view.shared([], Connection("connecting"))
+    log.view.shared([], Connection("open"))
+    log.stage.begin(3)
+    log.stage.status("building", 3)
+    lost = Connection("reconnecting", attempt=1, delay_s=2.0, code=1012)
+    log.view.shared([3, 4], lost)
+    log.view.shared([3, 4], lost)
+    log.view.shared([3, 4], Connection("open"))
+    assert len(log.err) == 2
+    assert "1012" in log.err[0]
+    assert log.err[1].endswith("connected again")
+    assert [line[:3] for line in log.out] == ["#3 "]
 
 
 def test_heartbeat_names_the_test_that_runs() -> None:

@@ -83,6 +83,21 @@ def test_progress_counts_all_submissions() -> None:
     assert TITLE.findall(out.getvalue())[-1] == "subcli 1/4 submissions"
 
 
+def test_many_submissions_count_as_wholes() -> None:
+    """Of thousands no snapshot is taken: title and progress say how many have ended."""
+    out, clock = io.StringIO(), Clock()
+    view = WindowStatus(out, clock, progress=True)
+    stage = Stage(view, clock)
+    for number in range(1, 101):
+        stage.begin(number)
+    for number in range(1, 26):
+        stage.complete("passed" if number > 1 else "failed", number)
+    stage.watches.clear()
+    view.tick()
+    assert "]2;subcli 25/100 submissions" in out.getvalue()
+    assert "]9;4;2;25" in out.getvalue()
+
+
 def test_restored_during_a_prompt() -> None:
     """While suspended, title and progress are the terminal's own; after resuming, ours return."""
     out, clock = Tty(), Clock()

@@ -76,10 +76,10 @@ def register(app: typer.Typer) -> None:
             for_server=common.for_server(server),
             resume=_resume(problem, common) if many else None,
         )
-        if many and (numbers or after_seq is not None):
+        if many and (numbers or after_seq is not None or logs):
             raise UsageError(
-                "`--mine` and `--problem` choose what to watch; they go with neither ids nor `--after-seq`.",
-                hint="`subcli watch --mine` or `subcli watch ID...`.",
+                "`--mine` and `--problem` go with neither ids nor `--after-seq` nor `--logs`.",
+                hint="`subcli watch --mine` for all, or `subcli watch ID...` for some.",
             )
         if many and logs:
             raise UsageError(
