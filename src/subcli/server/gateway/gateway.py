@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError, bearer_token
+from subcli.server.accounts.permissions import Credential
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, headers
 from subcli.server.gateway.watcher import RefusedError, Watcher
 from subcli.server.gateway.wheel import Wheel
@@ -100,11 +101,13 @@ class Gateway:
             raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
         after = _after_seq(query)
         epoch = query.get("epoch", [""])[-1] or None
-        await self._check_owner(submission_id, identity)
+        await self._check_visible(submission_id, identity)
         await self._check_connect_rate(identity)
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self._limiter.slot(str(submission_id), self._limits.connections))
+                await stack.enter_async_context(
+                    self._limiter.slot(_slot(submission_id, identity), self._limits.connections)
+                )
             except FullError:
                 raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
             stack.enter_context(socket.served())
@@ -118,15 +121,22 @@ class Gateway:
 
     async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:
-            status = await self._limiter.take(self._connects, str(identity.user_id))
+            status = await self._limiter.take(self._connects, identity.limit_key)
             if status.retry_after:
                 raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={status.seconds_to_wait}")
 
-    async def _check_owner(self, submission_id: int, identity: Identity) -> None:
+    async def _check_visible(self, submission_id: int, identity: Identity) -> None:
         try:
-            await self._store.run(self._store.lookup.snapshot, submission_id, identity.user_id)
+            owner_id = identity.owner_of_visible(submission_id)
+            await self._store.run(self._store.lookup.snapshot, submission_id, owner_id)
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
+
+
+def _slot(submission_id: int, identity: Identity) -> str:
+    """What the sockets of a submission are counted under: those who follow a link do not keep its owner out."""
+    is_link = identity.holder.credential is Credential.LINK
+    return f"{submission_id} by link" if is_link else str(submission_id)
 
 
 def _submission_id(scope: Scope) -> int:

@@ -32,18 +32,24 @@ class Lookup:
     def __init__(self, engine: Engine) -> None:
         self._read = reading(engine)
 
-    def snapshot(self, submission_id: int, owner_id: int) -> Snapshot:
+    def snapshot(self, submission_id: int, owner_id: int | None) -> Snapshot:
         """Return one submission.
+
+        Args:
+            owner_id: whose it must be; None for anybody's.
 
         Raises:
             UnknownSubmissionError: this owner has no such submission.
         """
         with self._read.begin() as connection:
-            return snapshot_of(connection, submission_id, submissions.c.owner_id == owner_id)
+            conditions = () if owner_id is None else (submissions.c.owner_id == owner_id,)
+            return snapshot_of(connection, submission_id, *conditions)
 
-    def recent(self, owner_id: int, limit: int, problem: str | None = None) -> list[Snapshot]:
-        """Return an owner's latest submissions, newest first."""
-        query = select(*SNAPSHOT).where(submissions.c.owner_id == owner_id)
+    def recent(self, owner_id: int | None, limit: int, problem: str | None = None) -> list[Snapshot]:
+        """Return an owner's latest submissions, or everybody's if None, newest first."""
+        query = select(*SNAPSHOT)
+        if owner_id is not None:
+            query = query.where(submissions.c.owner_id == owner_id)
         if problem is not None:
             query = query.where(submissions.c.problem == problem)
         with self._read.begin() as connection:
