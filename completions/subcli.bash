@@ -23,7 +23,7 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --expires | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --output | --port | --problem | --problems | --profile | --redis | --role | --root-path | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --svg | --test | --theme | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
@@ -42,6 +42,8 @@ _subcli() {
         *' --concurrency') kind=none ;;
         *' --data-dir') kind=directories ;;
         *' --database') kind=none ;;
+        *' --debug-node') kind=none ;;
+        *' --debugger') kind=words offered='pdb debugpy' ;;
         *' --expires') kind=none ;;
         *' --host') kind=none ;;
         *' --junit-xml') kind=files ;;
@@ -61,6 +63,7 @@ _subcli() {
         *' --problems') kind=directories ;;
         *' --profile') kind=profiles ;;
         *' --redis') kind=none ;;
+        *' --replay') kind=none ;;
         *' --role') kind=words offered='student teacher admin' ;;
         *' --root-path') kind=none ;;
         *' --runner') kind=words offered='cases pytest tap' ;;
@@ -69,6 +72,9 @@ _subcli() {
         *' --scope') kind=words offered='submit read' ;;
         *' --server') kind=none ;;
         *' --set-limit') kind=none ;;
+        *' --svg') kind=files ;;
+        *' --test') kind=none ;;
+        *' --theme') kind=words offered='default high-contrast colour-blind' ;;
         *' --timeout') kind=none ;;
         *' --trusted-proxy') kind=none ;;
         *' --user') kind=none ;;
@@ -76,44 +82,44 @@ _subcli() {
             if [[ $cur == -* ]]; then
                 case $path in
                     '') offered='--version -V --help -h' ;;
-                    ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' test') offered='--problem --language --case --follow-links --sandbox --timeout --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' watch') offered='--after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' list') offered='--limit --problem --user --all --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' share') offered='--expires --revoke --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' init') offered='--language --new-problem --runner --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' serve') offered='--host --port --data-dir --problems --languages --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --audit-log --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' worker') offered='--database --redis --data-dir --problems --languages --concurrency --sandbox --sandbox-read --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' problems') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' problems list') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' problems show') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' problems check') offered='--sandbox --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' languages') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' test') offered='--problem --language --case --replay --debug-node --debugger --diagram --follow-links --sandbox --timeout --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' watch') offered='--after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' status') offered='--test --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' list') offered='--limit --problem --user --all --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' share') offered='--expires --revoke --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' init') offered='--language --new-problem --runner --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' serve') offered='--host --port --data-dir --problems --languages --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --audit-log --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' worker') offered='--database --redis --data-dir --problems --languages --concurrency --sandbox --sandbox-read --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' problems') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' problems list') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' problems show') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' problems check') offered='--sandbox --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' languages') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' auth') offered='--help -h' ;;
-                    ' auth login') offered='--user --with-token --insecure-storage --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' auth logout') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' auth status') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' auth passwd') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' auth token') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' auth token create') offered='--name --expires --scope --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' auth token list') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' auth token revoke') offered='--json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' auth login') offered='--user --with-token --insecure-storage --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth logout') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth status') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth passwd') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth token') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth token create') offered='--name --expires --scope --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth token list') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth token revoke') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user') offered='--help -h' ;;
-                    ' user add') offered='--role --password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user import') offered='--output --dry-run --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user list') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user passwd') offered='--password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user role') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user disable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user enable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
-                    ' user remove') offered='--with-submissions --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --debug --help -h' ;;
+                    ' user add') offered='--role --password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user import') offered='--output --dry-run --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user list') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user passwd') offered='--password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user role') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user disable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user enable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user remove') offered='--with-submissions --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                 esac
                 kind=words
             else

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ _ENVIRONMENT: Final = {
     "SUBCLI_API_PATH, SUBCLI_WS_URL": "Where to find the REST API and the WebSocket, if not at /api and /ws.",
     "SUBCLI_TOKEN, SUBCLI_TOKEN_FILE": "The access token, or a file that contains it. Takes precedence over a login.",
     "SUBCLI_INSECURE_HTTP": "Same as --insecure-http.",
+    "SUBCLI_THEME": "Same as --theme.",
     "SUBCLI_DEBUG": "Same as --debug, for the named channels only: socket:*, http, retry.",
     "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY": "The proxy, http or https; and the hosts to reach without one.",
     "SSL_CERT_FILE, SSL_CERT_DIR": "CA certificates to trust, for a private certificate authority.",
@@ -140,7 +140,7 @@ def _rest(page: Page, command: Command, see_also: list[str]) -> None:
     if codes:
         page.section("EXIT STATUS")
         for code, meaning in codes:
-            page.item(bold(code), f"{meaning[:1].upper()}{meaning[1:]}.")
+            page.item(bold(str(code)), f"{meaning[:1].upper()}{meaning[1:]}.")
     if example:
         page.section("EXAMPLES")
         page.code(example)
@@ -149,17 +149,16 @@ def _rest(page: Page, command: Command, see_also: list[str]) -> None:
     page.raw(",\n".join([*names, f"{bold('subcli-exit-codes')}(7)", f"{bold('subcli-protocol')}(7)"]))
 
 
-def _epilog(text: str) -> tuple[list[str], list[tuple[str, str]]]:
+def _epilog(text: str) -> tuple[list[str], list[tuple[int, str]]]:
     """Parse the examples and the exit codes from the epilog of a command's help."""
     example: list[str] = []
-    codes: list[tuple[str, str]] = []
+    codes: list[tuple[int, str]] = []
     for part in text.replace("\b\n", "").split("\n\n"):
         head, _, body = part.partition("\n")
-        lines = textwrap.dedent(body).splitlines()
         if head.startswith("Example"):
-            example = lines
-        elif head.startswith("Exit codes"):
-            codes = [(found[1], found[2]) for line in lines if (found := re.match(r"\s*(\d+)\s+(.*)", line))]
+            example = textwrap.dedent(body).splitlines()
+        elif head.startswith("Exit codes: "):
+            codes = exits.meanings(exits.from_ranges(head.removeprefix("Exit codes: ").partition(";")[0]))
     return example, codes
 
 

@@ -31,7 +31,7 @@ def test_help(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: py
     assert run([*path, "--help"]) == 0
     text = capsys.readouterr().out
     options = text.partition("Exit codes:")[0].partition("Example:")[0]
-    assert not re.search(r"<\w+( \w+)?>|RANGE|\b(str|int|float|TEXT|INTEGER|FLOAT)\b", options)
+    assert not re.search(r"<\w+( \w+)?>|RANGE|[<>]=|\b(str|int|float|TEXT|INTEGER|FLOAT)\b", options)
     assert not re.search(r"\w\.\.\.(\s|$)", options.partition("Options:")[2])
     for label in re.findall(r"^  (?:-\w, )?--[\w-]+ (\S+)", options, flags=re.MULTILINE):
         assert label.isupper(), "a value is named in capitals"

@@ -58,7 +58,13 @@ PROBLEM = {"id": 2, "slug": "lru", "title": "LRU", "description": "Forget.", "la
     "sources": {"python": "lru.py"}, "total_tests": 3, "limits": {"memory_mb": 64}}  # fmt: skip
 TEST = {"id": 1, "test_id": "1", "test_name": "One", "test_type": "functional", "status": "failed",
     "duration_ms": 5, "message": "no", "expected": 1, "actual": 2, "output": "out", "error_category": "wrong",
-    "details": {"error": "no"}}  # fmt: skip
+    "details": {"error": "no"}, "seed": 5, "has_trace": True}  # fmt: skip
+TRACE = {"seed": 5, "cluster": 1, "nodes": ["n1", "n2"], "violation": "two leaders", "node": "n1", "moment_no": 2,
+    "moment_ms": 3, "noticed_ms": 9, "total": 4, "first_no": 1, "digest": "d", "source": "s",
+    "places": [{"file": "a.py", "line": 1, "function": "f", "text": "f()"}],
+    "messages": [{"no": 2, "ms": 3, "src": "n1", "dest": "n2", "body": {"type": "x"}, "fate": "delivered",
+                  "arrived_no": 4, "arrived_ms": 5, "place": 0, "broke_rule": True}],
+    "marks": [{"no": 1, "ms": 0, "kind": "note", "node": "n1", "text": "leader", "groups": [["n1"]]}]}  # fmt: skip
 SUMMARY = {"total_tests": 1, "passed": 0, "failed": 1, "duration_ms": 5}
 SUBMISSION = {"submission_id": 12, "id": 12, "problem": "lru", "problem_id": 2, "language": "python",
     "status": "failed", "final_status": "failed", "summary": SUMMARY, "created_at": "2024-01-15T10:40:00Z",
@@ -78,6 +84,7 @@ ANSWERS: dict[str, Any] = {
     "GET /submissions": {"submissions": [SUBMISSION]},
     "GET /submissions/12": SUBMISSION,
     "GET /submissions/12/tests": {"tests": [TEST]},
+    "GET /submissions/12/tests/1/trace": TRACE,
     "POST /submissions/12/cancel": {"status": "cancelled", "final_status": "cancelled"},
     "GET /auth/me": {"user": "ada"},
     "POST /auth/token": {"access_token": "abc", "refresh_token": "def"},
@@ -106,6 +113,9 @@ COMMANDS: dict[str, Command] = {
     "list": lambda common, here: list_command.run(common, here.streams, 20),
     "list of one": lambda common, here: list_command.run(common, here.streams, 20, "lru"),
     "status": lambda common, here: status.run(common, here.streams, 12),
+    "diagram": lambda common, here: status.draw(common, here.streams, 12),
+    "diagram in sentences": lambda common, here: status.draw(common, here.streams, 12, test="One", plain=True),
+    "picture": lambda common, here: status.draw(common, here.streams, 12, svg=Path("failure.svg")),
     "cancel": lambda common, here: cancel.run(common, here.streams, 12),
     "open": lambda common, here: open_command.run(common, here.streams, 12),
     "problems": lambda common, here: problems.list_problems(common, here.streams),
@@ -123,6 +133,9 @@ ASKS: dict[str, list[str]] = {
     "list": ["GET /submissions"],
     "list of one": ["GET /submissions", "GET /problems"],
     "status": ["GET /submissions/12", "GET /submissions/12/tests"],
+    "diagram": ["GET /submissions/12/tests/1/trace"],
+    "diagram in sentences": ["GET /submissions/12/tests/1/trace"],
+    "picture": ["GET /submissions/12/tests/1/trace", "GET /submissions/12/tests"],
     "cancel": ["POST /submissions/12/cancel"],
     "open": ["GET /submissions/12"],
     "problems": ["GET /problems"],

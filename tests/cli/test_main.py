@@ -10,6 +10,7 @@ import pytest
 
 from subcli.cli.common import submission
 from subcli.cli.main import run
+from subcli.cli.streams import Streams
 from subcli.cli.watching import run as watching
 from subcli.cli.watching.options import Options
 
@@ -114,6 +115,9 @@ def test_defaults(calls: list[tuple[Any, ...]]) -> None:
         (["watch", "x"], "'x' is not a valid submission id."),
         (["watch", "--timeout", "soon"], "Invalid value for '--timeout': 'soon' is not a valid duration."),
         (["watch", "--max-attempts", "1.5"], "Invalid value for '--max-attempts': '1.5' is not a valid whole number."),
+        (["watch", "--max-attempts", "-1"], "Invalid value for '--max-attempts': -1 is less than 0."),
+        (["watch", "--after-seq", "9" * 5000], "Invalid value for '--after-seq': '9"),
+        (["list", "--limit", "101"], "Invalid value for '--limit': 101 is more than 100."),
         (["watch", "--tiemout", "3"], "There is no option --tiemout."),
         (["submit"], "Nothing to submit."),
         (["submit", "a.py"], "No problem given."),
@@ -180,3 +184,21 @@ def test_ctrl_c_outside_of_the_loop(
     monkeypatch.setattr(watching, "submit", interrupted)
     assert run(words) == 130
     assert ("The submission may not have arrived; `subcli list`" in capsys.readouterr().err) is hint
+
+
+def test_theme_of_the_option_wins(
+    calls: list[tuple[Any, ...]], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Over the variable, for everything that this command colours; an unknown one is a usage error either way."""
+    monkeypatch.setenv("SUBCLI_THEME", "high-contrast")
+    assert run(["watch", "1", "--theme", "colour-blind"]) == 0
+    (streams,) = [each for each in calls[0] if isinstance(each, Streams)]
+    assert streams.env["SUBCLI_THEME"] == "colour-blind"
+    assert run(["watch", "1", "--theme", "pink"]) == 2
+    capsys.readouterr()
+    monkeypatch.setenv("SUBCLI_THEME", "pink")
+    assert run(["watch", "1"]) == 2
+    assert capsys.readouterr().err == (
+        "error: SUBCLI_THEME is 'pink', which is not a theme.\n"
+        "hint:  Choose from default, high-contrast, colour-blind.\n"
+    )

@@ -218,7 +218,13 @@ async def test_http_to_a_port_for_https(words: bytes, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"ICY 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX Y: z\r\n\r\n"]
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"ICY 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX Y: z\r\n\r\n",
+        b"421 disconnected: closed for today\r\n\r\n",
+    ],
 )
 @pytest.mark.parametrize("command", ["watch", "list"])
 async def test_something_that_does_not_speak_http(answer: bytes, command: str) -> None:

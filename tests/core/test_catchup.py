@@ -136,6 +136,15 @@ def test_snapshot_while_judging_gives_status_then_results() -> None:
     ]
 
 
+def test_comparison_of_a_snapshot_comes_with_its_verdict() -> None:
+    """Who polls learns what has changed as well."""
+    compared = {"previous": 3, "newly_passing": 1}
+    told = events({"status": "completed", "final_status": "passed", "summary": {}, "compared_to": compared}, [A])
+    assert told[-1]["compared_to"] == compared
+    told = events({"status": "completed", "final_status": "passed", "summary": {}, "compared_to": None}, [A])
+    assert "compared_to" not in told[-1]
+
+
 def test_terminal_snapshot_gives_results_then_status_then_verdict() -> None:
     """The summary is computed if the server sends none."""
     told = events({"status": "completed"}, [A, B, SKIPPED])

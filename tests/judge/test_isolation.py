@@ -224,10 +224,20 @@ async def test_test_that_raises_is_the_judges_fault(run: Run, node: MakeNode, ti
 
 
 async def test_skipped_test_counts_as_neither_passed_nor_failed(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
-    """It is reported, and the verdict is passed."""
-    judged = await run(tiny("import pytest\n@pytest.mark.skip('later')\ndef test_x(): pass\n"), node())
+    """It is reported, and the others decide."""
+    judged = await run(
+        tiny("import pytest\n@pytest.mark.skip('later')\ndef test_x(): pass\ndef test_y(): pass\n"), node()
+    )
     assert judged.verdict == "passed"
     assert judged.events[-1]["summary"]["skipped"] == 1
+
+
+async def test_where_all_is_skipped_nobody_knows_what_is_right(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
+    """That is not the submission's fault, nor is it passed."""
+    judged = await run(tiny("import pytest\n@pytest.mark.skip('later')\ndef test_x(): pass\n"), node())
+    assert judged.verdict == "error"
+    assert judged.analysis["error"] == "no test was carried out: all of them were skipped"
+    assert judged.analysis["category"] == "judge_error"
 
 
 async def test_hostile_output_does_not_break_messages(run: Run, node: MakeNode, tiny: MakeProblem) -> None:

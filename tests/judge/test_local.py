@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def test_there_and_back(tmp_path: Path, language: str) -> None:
 
 def test_nothing_to_judge_with(tmp_path: Path) -> None:
     """A problem that keeps its tests to itself leaves no table, and none is found."""
-    assert local_table(load_problems()["leader-election"], "python") is None
+    election = load_problems()["leader-election"]
+    assert local_table(replace(election, local_files=()), "python") is None
+    assert local_table(election, "python") is not None
     (tmp_path / ".subcli.toml").write_text('problem = "p"\n')
     assert local_problem(tmp_path / ".subcli.toml", "p") is None
 

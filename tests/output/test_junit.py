@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -42,6 +43,13 @@ def checked(view: JunitView) -> ElementTree.Element:
     assert suites.failures == sum(isinstance(result, junitparser.Failure) for result in results)
     assert suites.errors == sum(isinstance(result, junitparser.Error) for result in results)
     return root
+
+
+@pytest.mark.parametrize("scene", ["points-end", "six-end", "build-failed-end", "lost-end"])
+def test_approved_report(approved: Callable[[str, str], None], scene: str) -> None:
+    """The whole file."""
+    view, _ = played(scene)
+    approved(f"junit-{scene}", view.document().decode())
 
 
 def test_suite_per_submission_and_case_per_test() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from operator import itemgetter
 from typing import Any
 
 import jsonschema
@@ -15,7 +16,7 @@ from subcli.output.ndjson import NdjsonView
 from subcli.output.schema import build
 from subcli.output.view import Ending
 from subcli.shared.decoding import decode
-from subcli.shared.messages import TestResult
+from subcli.shared.messages import Control, TestResult
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage
 
@@ -172,3 +173,49 @@ def test_any_reader_can_read_numbers(script: Script, number: str) -> None:
     assert isinstance(event, TestResult)
     script.view.event(7, event)
     assert script.lines[0]["x"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ('{"type":"test_result","status":"failed","test_name":"A","status":"passed"', "status", "passed"),
+        ('{"type":"test_result","status":"passed","test_name":"A","score":1,"score":null', "score", None),
+        ('{"type":"test_result","status":"passed","test_name":"A","expected":{"a":1,"a":2}', "expected", {"a": 2}),
+        ('{"type":"status_update","status" : "x","status"  :"y"', "status", "y"),
+        ('{"type":"status_update","type":"status_update","status":"y"', "type", "status_update"),
+        ('{"type":"error_analysis","error":"one","error":"two"', "error", "two"),
+        ('{"type":"error_analysis","location":{"file":"a","file":"b"}', "location", {"file": "b"}),
+        ('{"type":"complete","final_status":"failed","final_status":"passed"', "final_status", "passed"),
+        ('{"type":"complete","final_status":"passed","summary":{"passed":1,"passed":2}', "summary", {"passed": 2}),
+    ],
+)
+def test_no_name_is_there_twice(script: Script, text: str, name: str, value: object) -> None:
+    """Readers disagree about which one counts: what subcli has read is what every other reader gets."""
+    event = decode(f'{text},"submission_id":7,"timestamp":"t"}}')
+    assert not isinstance(event, Control)
+    assert event.text is not None
+    script.view.event(7, event)
+    script.view.flush()
+    seen: list[str] = []
+    line = json.loads(script.stream.getvalue(), object_pairs_hook=lambda pairs: seen.extend(map(itemgetter(0), pairs)))
+    assert line is None
+    assert len(seen) == len(set(seen))
+    assert script.lines[0][name] == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"test_result","status":"passed","test_name":"A","score":null,"message":"a \\"status\\": b : c"',
+        '{"type":"test_result","status":"passed","test_name":"A","expected":{"status":[{"status":"x"}]}',
+        '{"type":"status_update","status":"testing","total_tests":3',
+        '{"type":"complete","final_status":"passed","summary":{"passed":2,"groups":[{"name":"a"},{"name":"b"}]}',
+    ],
+)
+def test_other_events_pass_through_as_they_came(script: Script, text: str) -> None:
+    """Not one character of them changes, apart from our field."""
+    event = decode(f'{text},"submission_id":7,"timestamp":"t"}}')
+    assert not isinstance(event, Control)
+    script.view.event(7, event)
+    script.view.flush()
+    assert script.stream.getvalue() == f'{{"schema":1,{text[1:]},"submission_id":7,"timestamp":"t"}}\n'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,7 @@ class Log:
         "again",
         "reconnecting",
         "points-end",
+        "same-cause-end",
     ],
 )
 def test_approved_log(approved: Callable[[str, str], None], scene: str) -> None:
@@ -65,6 +67,24 @@ def test_approved_colours_of_a_log(approved: Callable[[str, str], None], scene: 
     SCENES[scene](log.stage)
     log.view.close()
     approved(f"colours-log-{scene}", with_colours(log.stdout.getvalue() + "--- stderr\n" + log.stderr.getvalue()))
+
+
+@pytest.mark.parametrize("scene", [name for name in SCENES if name.endswith("-end")])
+def test_log_can_be_read_aloud(scene: str) -> None:
+    """Each line begins with a word; no symbol stands for a state, and nothing is aligned in columns.
+
+    What programs print, and code, is theirs: it stands indented below its title.
+    """
+    log = Log()
+    SCENES[scene](log.stage)
+    log.view.close()
+    ours = [line for line in log.out + log.err if not re.match(r" {6}|(#\d+ )? {5,}", line)]
+    assert ours
+    for line in ours:
+        text = re.sub(r"^#\d+ ", "", line).strip()
+        assert not text or re.match(r"[\w(]", text), line
+        assert not set(text) & set("✓✗–●○↻→│·…━─×"), line
+        assert "  " not in text or re.match("(expected|actual|same):", text), line
 
 
 def test_log_without_colour_has_no_escapes() -> None:
@@ -96,8 +116,8 @@ def test_unchanged_result_is_not_printed_again() -> None:
     log.stage.result("Re-election after a crash", "failed", message="no leader")
     again = log.out[before:]
     assert again == [
-        "· judged again (attempt 2)",
-        "✗  3/10 Re-election after a crash (1.25 s): no leader",
+        "judged again, attempt 2",
+        "failed: Re-election after a crash (3 of 10, 1.25 s): no leader",
     ]
 
 
@@ -107,7 +127,7 @@ def test_another_attempt_is_told_once() -> None:
     log.stage.begin()
     for status, attempt in (("building", 2), ("testing", 2), ("testing", None), ("testing", 2)):
         log.stage.status(status, attempt=attempt)
-    assert log.out == ["· judged again (attempt 2)", "· building", "· testing"]
+    assert log.out == ["judged again, attempt 2", "status: building", "status: testing"]
 
 
 def test_position_counts_each_test_once() -> None:
@@ -118,7 +138,7 @@ def test_position_counts_each_test_once() -> None:
     log.stage.result("a", "failed")
     log.stage.result("a", "passed")
     log.stage.result("b", "skipped", None)
-    assert log.out[1:] == ["✗ 1/2 a (1.25 s)", "✓ 1/2 a (1.25 s)", "– 2/2 b (skipped)"]
+    assert log.out[1:] == ["failed: a (1 of 2, 1.25 s)", "passed: a (1 of 2, 1.25 s)", "skipped: b (2 of 2)"]
 
 
 def test_namesakes_are_printed_each() -> None:
@@ -128,7 +148,7 @@ def test_namesakes_are_printed_each() -> None:
     for _ in range(2):
         for kind, status in (("functional", "passed"), ("chaos", "failed"), ("performance", "passed")):
             log.stage.result("Basic", status, None, test_type=kind, seq=False)
-    assert log.out == ["✓ 1 Basic", "✗ 2 Basic", "✓ 3 Basic"]
+    assert log.out == ["passed: Basic (test 1)", "failed: Basic (test 2)", "passed: Basic (test 3)"]
 
 
 def test_heartbeat_after_thirty_seconds_of_silence() -> None:
@@ -140,7 +160,7 @@ def test_heartbeat_after_thirty_seconds_of_silence() -> None:
         log.stage.pass_time(1)
     assert log.err == []
     log.stage.pass_time(1)
-    assert log.err == ["still testing, 2/10 tests, 0:35 so far"]
+    assert log.err == ["still testing, 2 of 10 tests, 35 s so far"]
     for _ in range(30):
         log.stage.pass_time(1)
     assert len(log.err) == 2
@@ -190,8 +210,8 @@ def test_compact_leaves_out_passed_tests() -> None:
     """Failures and the verdict remain."""
     log = Log(compact=True)
     SCENES["failed-end"](log.stage)
-    assert not any(line.startswith("✓") for line in log.out)
-    assert sum(line.startswith("✗") for line in log.out) == 3
+    assert not any(line.startswith("passed") for line in log.out)
+    assert sum(line.startswith("failed: ") for line in log.out) == 2
 
 
 def test_long_output_is_cut() -> None:
@@ -199,15 +219,16 @@ def test_long_output_is_cut() -> None:
     log = Log()
     log.stage.begin()
     log.stage.result("x", "failed", **{**SPLIT, "output": "\n".join(map(str, range(1000)))})
-    assert "    │ … 970 lines above" in log.out
-    assert log.out[-1] == "    │ 999"
+    log.view.flush()
+    assert "    output, without the first 970 lines:" in log.out
+    assert log.out[-1] == "      999"
 
 
 def test_error_without_a_submission_is_printed() -> None:
     """An error before there is an id goes to stderr, with its hint."""
     log = Log()
     log.stage.fail(NetworkError("nobody at 127.0.0.1:8000", hint="subcli serve"), 6, None)
-    assert log.err == ["! no verdict", "  nobody at 127.0.0.1:8000", "  subcli serve"]
+    assert log.err == ["no verdict: nobody at 127.0.0.1:8000", "subcli serve"]
     assert log.out == []
 
 
@@ -226,8 +247,8 @@ def test_analysis_without_a_test_names_its_place() -> None:
     log = Log()
     log.stage.begin()
     log.stage.send("error_analysis", **TWICE)
-    assert log.out[0] == "    analysis · node.py:48"
-    assert log.out[-1] == "      → Clear voted_for only when a higher term is seen."
+    assert log.out[0] == "    analysis, at node.py:48"
+    assert log.out[-1] == "      advice: Clear voted_for only when a higher term is seen."
 
 
 def test_prompt_changes_nothing() -> None:
@@ -257,10 +278,10 @@ def test_changed_details_of_a_status_are_printed() -> None:
     log.stage.status("pending", queue_position=2, detail="waiting for a worker")
     log.stage.status("testing", total_tests=4)
     assert log.out == [
-        "· pending, position 3 in the queue",
-        "· pending, position 2 in the queue",
-        "· pending, position 2 in the queue, waiting for a worker",
-        "· testing, 4 tests",
+        "status: pending, position 3 in the queue",
+        "status: pending, position 2 in the queue",
+        "status: pending, position 2 in the queue, waiting for a worker",
+        "status: testing, 4 tests",
     ]
 
 
@@ -271,7 +292,7 @@ def test_absurd_total_does_not_replace_a_known_one() -> None:
     log.stage.status("testing", total_tests=2)
     log.stage.status("testing", total_tests=0)
     log.stage.result("a")
-    assert log.out[-1] == "✓ 1/2 a (1.25 s)"
+    assert log.out[-1] == "passed: a (1 of 2, 1.25 s)"
 
 
 class Recorder(io.StringIO):
@@ -305,8 +326,76 @@ def test_output_reaches_the_reader_in_order() -> None:
     stage.complete("passed", ms=1000)
     assert flushed == [
         "out: submitted #12\n",
-        "out: · pending\n",
+        "out: status: pending\n",
         "err: no live connection, polling instead\n",
-        "out: ✓ 1 a (1.25 s)\n",
-        "out: ✓ passed: 1 of 1 test in 1.0 s\n",
+        "out: passed: a (test 1, 1.25 s)\n",
+        "out: verdict: passed, 1 of 1 test in 1.0 s\n",
     ]
+
+
+def test_details_wait_for_the_analysis_that_makes_them_superfluous() -> None:
+    """Ten failures with one cause print its details once: the others name the first."""
+    log = Log()
+    log.stage.begin()
+    for name in ("a", "b"):
+        facts: dict[str, Any] = {"message": f"{name} is missing", "expected": name, "actual": "none"}
+        log.stage.result(name, "failed", None, **facts)
+        log.stage.send("error_analysis", test_name=name, error="KeyError", suggestions=["Look."])
+    log.view.flush()
+    assert log.out == [
+        "failed: a (test 1): a is missing",
+        "    expected: a",
+        "    actual: none",
+        "    analysis of a",
+        "      KeyError",
+        "      advice: Look.",
+        "failed: b (test 2): b is missing",
+        "    the same cause as in a",
+    ]
+
+
+def test_details_are_printed_when_nothing_more_is_waiting() -> None:
+    """An analysis may never come; and one of another cause does not take their place."""
+    log = Log()
+    log.stage.begin()
+    log.stage.result("a", "failed", None, expected="1", actual="2")
+    assert log.out == ["failed: a (test 1)"]
+    log.view.flush()
+    assert log.out[1:] == ["    expected: 1", "    actual: 2"]
+    log.stage.result("b", "failed", None, expected="3", actual="4")
+    log.stage.result("c", "passed", None)
+    assert log.out[3:] == ["failed: b (test 2)", "    expected: 3", "    actual: 4", "passed: c (test 3)"]
+
+
+def test_long_values_are_compared_in_words() -> None:
+    """Each line says which value it belongs to, or that it belongs to both."""
+    log = Log()
+    log.stage.begin()
+    log.stage.result("a", "failed", None, expected="1\n2\n\n3", actual="1\n2\n\n4")
+    log.stage.result("b", "failed", None, expected="1\n2 3\n4", actual="1\n2 5\n4", expected_at=4, actual_at=4)
+    log.stage.result("c", "failed", None, expected="1", actual="", expected_at=0, actual_at=0)
+    log.stage.result("d", "failed", None, expected=None, actual="x")
+    log.view.flush()
+    blocks = "\n".join(log.out).split("failed: ")[1:]
+    details = {block[0]: [line.strip() for line in block.splitlines()[1:]] for block in blocks}
+    assert details["a"] == ["same: 2", "same: (empty line)", "expected: 3", "actual: 4"]
+    assert details["b"] == [
+        "same: 1",
+        "expected: 2 3",
+        "actual: 2 5",
+        "they differ from here on: 3 and 5",
+        "same: 4",
+    ]
+    assert details["c"] == ["expected: 1", "actual: (empty line)"]
+    assert details["d"] == ["expected: null", "actual: x"]
+
+
+def test_heartbeat_names_the_test_that_runs() -> None:
+    """A silent log says what it is waiting for."""
+    log = Log()
+    log.stage.begin()
+    log.stage.status("testing", total_tests=2)
+    log.stage.status("testing", running_test="Split vote", running_ms=1000)
+    assert log.out == ["status: testing, 2 tests"]
+    log.stage.pass_time(31)
+    assert log.err == ["still testing, now Split vote, 31 s so far"]

@@ -254,7 +254,7 @@ _RESET = """
 DO $$ BEGIN
     EXECUTE (
         SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ',') || ' RESTART IDENTITY'
-        FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'write_probes')
     );
     INSERT INTO users SELECT * FROM json_populate_recordset(NULL::users, '{}');
     PERFORM setval(pg_get_serial_sequence('users', 'id'), max(id)) FROM users;

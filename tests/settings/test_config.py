@@ -126,6 +126,13 @@ def test_project_files_are_relative_to_the_project(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     found = load({}, {}, tmp_path / "below", None)
     assert (found.files, found.language, found.project_dir) == (("a.py", "b.py"), "python", tmp_path)
+    assert found.at_home is None
+
+
+def test_project_with_tests_can_be_judged_at_home(tmp_path: Path) -> None:
+    """Whatever problem a flag names, the tests are those of the file's problem."""
+    (tmp_path / ".subcli.toml").write_text('problem = "lru-cache"\n[test]\nrunner = "tap"')
+    assert load({"problem": "other"}, {}, tmp_path, None).at_home == "lru-cache"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from subcli.shared.decoding import MalformedMessageError, decode, from_mapping
 from subcli.shared.encoding import encode
 from subcli.shared.messages import (
     MESSAGES,
+    ChangedTest,
+    Comparison,
     Complete,
     Control,
     ErrorAnalysis,
@@ -492,3 +494,38 @@ def test_event_is_frozen() -> None:
     event = read(**SPECIFIED["complete"])
     with pytest.raises(AttributeError):
         event.final_status = "failed"
+
+
+CHANGED = {"test_name": "a", "change": "slower", "before_ms": 5, "duration_ms": 50}
+
+
+@pytest.mark.parametrize(
+    ("compared", "read_as"),
+    [
+        (
+            {"previous": 3, "newly_passing": 1, "newly_failing": 2, "slower": 1, "tests": [CHANGED]},
+            Comparison(3, 1, 2, 1, (ChangedTest("a", "slower", 5, 50),)),
+        ),
+        ({"previous": 3}, Comparison(3)),
+        ({"previous": 3, "slower": "many", "later": 1, "tests": "all"}, Comparison(3)),
+        (
+            {
+                "previous": 3,
+                "tests": [CHANGED, 7, {"change": "slower"}, {"test_name": "b"}, {**CHANGED, "before_ms": "x"}],
+            },
+            Comparison(3, tests=(ChangedTest("a", "slower", 5, 50), ChangedTest("a", "slower", None, 50))),
+        ),
+        ({"newly_passing": 1}, None),
+        ({"previous": "x"}, None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_valid_parts_of_a_comparison_are_read(compared: Any, read_as: Comparison | None) -> None:
+    """An invalid part does not cost the others; a comparison with nothing is none."""
+    event = read(type="complete", final_status="passed", compared_to=compared)
+    assert event.compared_to == read_as
+    text = encode({"type": "complete", "final_status": "passed", "compared_to": compared})
+    found = decode(text)
+    assert isinstance(found, Complete)
+    assert found.compared_to == read_as

@@ -120,6 +120,31 @@ def serve(tmp_path: Path, env: dict[str, str], migrated: Path) -> Iterator[Calla
         served.stop()
 
 
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
+    """The database of a server on which the bundled wrong solution is submission 1, made once: judging takes time."""
+    place = tmp_path_factory.mktemp("judged")
+    server = Served(place / "data", environment(place / "home"), ("--sandbox", "none"))
+    server.data_dir.mkdir(mode=0o700)
+    shutil.copy(migrated, server.data_dir)
+    server.start()
+    try:
+        words = ("submit", str(SOLUTIONS / "failing.py"), "--problem", "leader-election", "-q", "--server", server.url)
+        done = subprocess.run([*SUBCLI, *words], env=server.env, cwd=place, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "failed\n"), done.stderr
+    finally:
+        server.stop()
+    return server.data_dir / "subcli.db"
+
+
+@pytest.fixture
+def failed(serve: Callable[..., Served], judged: Path, tmp_path: Path) -> Served:
+    """That server."""
+    (tmp_path / "data0").mkdir(mode=0o700)
+    shutil.copy(judged, tmp_path / "data0")
+    return serve("--sandbox", "none")
+
+
 WAITING_PROBLEM = """
 id = {id}
 slug = "{slug}"

@@ -44,17 +44,18 @@ class Terminal:
         screen: what can be seen.
     """
 
-    def __init__(self, command: Commands, *arguments: str) -> None:
+    def __init__(self, command: Commands, *arguments: str, columns: int = COLUMNS, rows: int = ROWS) -> None:
         self._command = command
+        self._columns, self._rows = columns, rows
         self.program = [*SUBCLI, *arguments]
         self.raw = b""
-        self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=1000)
+        self.screen = pyte.HistoryScreen(columns, rows, history=1000)
         self._stream = pyte.ByteStream(self.screen)
         self._closed = False
 
     async def __aenter__(self) -> Terminal:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", self._rows, self._columns, 0, 0))
         self.before = termios.tcgetattr(slave)
         self.started = time.monotonic()
         self.process = await asyncio.create_subprocess_exec(
@@ -92,7 +93,7 @@ class Terminal:
     @property
     def text(self) -> str:
         """What can be seen, with what has scrolled away above it."""
-        past = ["".join(row[column].data for column in range(COLUMNS)) for row in self.screen.history.top]
+        past = ["".join(row[column].data for column in range(self._columns)) for row in self.screen.history.top]
         return "\n".join(line.rstrip() for line in [*past, *self.screen.display])
 
     @property

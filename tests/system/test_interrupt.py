@@ -99,7 +99,7 @@ async def test_during_single_request(command: Commands) -> None:
 
 
 async def test_during_demo(command: Commands) -> None:
-    """Its server ends with it, so no command to resume is suggested."""
+    """Its server ends with it, so no command to resume is suggested, and no address of a page is left behind."""
     process = await command.start("demo", "--plain")
     assert process.stdout is not None
     first = await asyncio.wait_for(process.stdout.readline(), 60)
@@ -112,3 +112,4 @@ async def test_during_demo(command: Commands) -> None:
     assert "subcli watch" not in shown
     assert "subcli status" not in shown
     assert "subcli serve" in shown
+    assert "http" not in shown

@@ -74,7 +74,7 @@ async def test_plain_and_quiet(command: Commands) -> None:
     assert plain.code == 1, plain
     for words in ("Test 1", "Test 2", "Test 3", "The node did not answer in time.", "Look at the election timeout."):
         assert plain.out.count(words) >= 1, plain.out
-    assert "✗ failed" in plain.out
+    assert "verdict: failed" in plain.out
     async with running(command, OtherPlatform()) as (_, subcli):
         quiet = await subcli("watch", "7", "-q", *AT)
     assert (quiet.code, quiet.out, quiet.err) == (0, "passed\n", "")

@@ -100,6 +100,93 @@ async def test_page_tells_a_shared_cause_once(page: Page, server: Served, run: R
     assert all("mine.py:4" in card for card in cards)
 
 
+CHOSEN = "document.getElementById('diagram-detail').innerText"
+WIDTH = "Number(document.querySelector('#diagram svg').getAttribute('width'))"
+EVIL_TRACE = """
+(async () => {
+  const { showDiagram } = await import('/static/diagram.js');
+  const evil = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</' + 'script>\\u202e\\u0007';
+  const message = (no, rest) => ({ no, ms: no, src: evil, dest: 'n2', body: { type: evil, [evil]: [evil] }, ...rest });
+  const drawn = [];
+  const empty = { nodes: 3, messages: 'x', marks: {} };
+  for (const trace of [null, {}, empty, { nodes: [evil, 'n2', 7], violation: evil, seed: evil, moment_no: evil,
+      places: [{ file: evil, line: evil, text: evil }], marks: [{ no: 1, ms: 1, kind: evil, node: evil, text: evil },
+      { no: 2, ms: 2, kind: 'partition', groups: [[evil]] }, { no: 'x' }, null],
+      messages: [message(3, { arrived_no: 4, arrived_ms: 9, place: 0 }), message(5, { fate: evil, broke_rule: true }),
+      message(6, { body: evil, fate: 'lost' }), message(7, { dest: 'gone' }), message('8', {}), null,
+      message(1e300, {})] }]) {
+    document.getElementById('diagram').close();
+    showDiagram(trace, evil);
+    const messages = [...document.querySelectorAll('#diagram .message')];
+    for (const one of messages) one.dispatchEvent(new MouseEvent('click', { bubbles: true }));
+    drawn.push(messages.length);
+  }
+  const text = document.getElementById('diagram').innerText;
+  document.getElementById('diagram').close();
+  const strange = document.querySelectorAll('dialog img, dialog script, dialog a').length;
+  return { drawn, text, pwned: window.pwned ?? null, strange };
+})()
+"""
+
+
+async def test_picture_of_a_failure(page: Page, failed: Served) -> None:
+    """A dialog with a picture that zooms; a message shows its body and the line that sent it, by mouse and by key."""
+    await page.open(f"{failed.url}/submissions/1")
+    await page.until("document.querySelectorAll('button.draw').length === 2", 60)
+    await page.run(
+        "[...document.querySelectorAll('button.draw')].find(one => one.dataset.name === 'Split Vote').click()"
+    )
+    await page.until("document.getElementById('diagram').open")
+    text = await page.run("document.getElementById('diagram').innerText")
+    assert "160 ms: n1 voted twice in term 1: for itself and for n2. The test noticed at 200 ms." in text
+    assert "seed 51" in text
+    shown = await page.run("[...document.querySelectorAll('#diagram svg text')].map(one => one.textContent)")
+    assert {"n1", "n2", "n3", "n4", "150 ms", "160 ms", "candidate in term 1"} <= set(shown)
+    broke = await page.run(
+        "[...document.querySelectorAll('#diagram .broke[role]')].map(one => one.getAttribute('aria-label'))"
+    )
+    assert broke == [
+        "n1 to n2, sent at 150 ms, arrived at 160 ms, this broke the rule: request_vote term=1",
+        "n1 to n2, sent at 160 ms, arrived at 170 ms, this broke the rule: vote term=1 granted=true",
+    ]
+    arrow = "[...document.querySelectorAll('#diagram .broke .reach')][1].getBoundingClientRect()"
+    box = await page.run(f"((box) => [box.x + box.width / 2, box.y + box.height / 2])({arrow})")
+    for kind in ("mousePressed", "mouseReleased"):
+        await page.ask("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+    said = await page.run(CHOSEN)
+    assert '"granted": true' in said
+    assert "failing.py:90" in said
+    assert 'self.send(src, "vote"' in said
+    assert "on_request_vote" in said
+    await press(page, "ArrowDown")
+    assert await page.run(CHOSEN) != said
+    await press(page, "ArrowUp")
+    assert await page.run(CHOSEN) == said
+    fitting = await page.run(WIDTH)
+    await press(page, "+")
+    larger = await page.run(WIDTH)
+    await page.run("document.getElementById('diagram-farther').click()")
+    assert await page.run(WIDTH) < larger > fitting
+    # On a phone nothing sticks out to the side, and the picture can still be read.
+    await page.ask("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=2, mobile=True)
+    await press(page, "0")
+    assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+    assert await page.run("document.getElementById('diagram').getBoundingClientRect().right <= innerWidth")
+    assert await page.run(WIDTH) >= 500
+    await press(page, "Escape")
+    await page.until("!document.getElementById('diagram').open")
+    seen = await page.run(EVIL_TRACE)
+    assert seen["drawn"] == [0, 0, 0, 3]
+    assert (seen["pwned"], seen["strange"]) == (None, 0)
+    assert not set("\u202e\x07") & set(seen["text"])
+
+
+async def press(page: Page, key: str) -> None:
+    """Press a key, as a person does."""
+    for kind in ("keyDown", "keyUp"):
+        await page.ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=27 if key == "Escape" else 0)
+
+
 @pytest.mark.thorough
 async def test_docs_of_the_api(page: Page, server: Served) -> None:
     """Swagger UI works under the strict policy, and loads nothing from elsewhere."""

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from subcli.judge.sandbox.probe import probe
+from subcli.settings.config import load
+from subcli.settings.files import PROJECT_FILE
 
 from .conftest import SOLUTIONS, needs
 from .shell import Shell
@@ -53,9 +55,10 @@ def commands() -> list[str]:
         if language == "console":
             assert all(line.startswith("$ ") for line in text.splitlines()), text
             found += [line.removeprefix("$ ") for line in text.splitlines()]
-        else:
-            assert language == "python", "what nobody runs has no place in the README"
+        elif language == "python":
             found.append("python example.py")
+        else:
+            assert language == "toml", "what nobody checks has no place in the README"
     return found
 
 
@@ -180,7 +183,24 @@ def test_install_command() -> None:
 
 
 def test_order_of_sections() -> None:
-    """What it is, a demo, install, submit, watch, CI, running a server."""
+    """What it is, a demo, install, submit, watch, CI, settings, running a server."""
     headings = re.findall(r"^## (.*)$", README, re.MULTILINE)
-    assert headings[:6] == ["See it", "Install", "Submit", "Watch", "CI", "Your own server"]
+    assert headings[:7] == ["See it", "Install", "Submit", "Watch", "CI", "Settings", "Your own server"]
     assert README.index("docs/live.svg") < README.index("## Install")
+
+
+def test_settings_are_valid(tmp_path: Path) -> None:
+    """Both examples of files are read as they stand, and each profile of the second one can be chosen."""
+    project, user = (text for language, text in blocks() if language == "toml")
+    (tmp_path / PROJECT_FILE).write_text(project)
+    (tmp_path / "config.toml").write_text(user)
+    settings = load({}, {}, tmp_path, tmp_path / "config.toml")
+    assert (settings.problem, settings.language, settings.files) == ("lru-cache", "python", ("lru.py",))
+    servers = {
+        load({}, {}, tmp_path, tmp_path / "config.toml", profile=name).api_url for name in ("work", "other-platform")
+    }
+    assert {settings.api_url, *servers} == {
+        "https://judge.example.org/api",
+        "https://judge.work.example/api",
+        "https://platform.example/api/distributed",
+    }

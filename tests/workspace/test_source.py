@@ -110,6 +110,95 @@ def test_what_git_ignores_besides(project: Path, tmp_path_factory: pytest.TempPa
         assert not {name for name in wanted if name.startswith(("docs", "sub"))}
 
 
+def git_lists(root: Path) -> set[str]:
+    """What git itself would add, without hidden files."""
+    words = ["git", "-c", "core.quotePath=false", "ls-files", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, cwd=root, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {name for name in listed if not any(part.startswith(".") for part in name.split("/"))}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[core]\n\texcludesFile = ~/mine\n",
+        '[core] excludesfile = "~/mine" ; a comment\n',
+        "\ufeff; a comment\r\n[CORE]\r\nbare = false\r\nExcludesFile = ~/\\\r\nmine  # more\r\n",
+        '[core "sub"]\nexcludesFile = no\n[core]\nautocrlf\nexcludesFile =   ~/"mi"ne   \n',
+        '[core]\nexcludesFile = ~/no\nexcludesFile = "~/m\\u"\n',
+        "[core]\nexcludesFile = mine-in-the-tree\n",
+        "[core]\nexcludesFile =\n",
+        "[core]\nexcludesFile = ~/not there\n",
+        "[include]\npath = more\n",
+        "[include]\npath = ~/more\n[include]\npath = not-there\n[user]\nname = x\n",
+        '[includeIf "gitdir:~/"]\npath = more\n',
+        '[includeIf "gitdir:**/project/.git"]\npath = more\n',
+        '[includeIf "gitdir/i:PROJECT/"]\npath = more\n',
+        '[includeIf "gitdir:elsewhere/"]\npath = more\n',
+        "[user]\nname = x\n",
+    ],
+)
+def test_what_the_configuration_ignores(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    """`core.excludesFile` is found where git finds it, written as git allows; without it, the usual file counts."""
+    needs("git", shutil.which("git"))
+    home = tmp_path_factory.mktemp("home")
+    project = project.rename(home / "project")
+    for name in ("HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "true")
+    (home / "mine").write_text("docs/\n")
+    (home / ".config/git").mkdir(parents=True)
+    (home / ".config/git/ignore").write_text("lib/\n")
+    (home / "more").write_text("[core]\nexcludesFile = ~/mine\n")
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    (project / "mine-in-the-tree").write_text("top.py\n")
+    (home / ".gitconfig").write_bytes(config.replace("\\u", "ine").encode())
+    assert set(read_source([str(project)]).files) == git_lists(project)
+    with (project / ".git/config").open("a") as file:
+        file.write("[core]\n\texcludesFile = ~/none\n")
+    assert set(read_source([str(project)]).files) == git_lists(project)
+
+
+@pytest.mark.parametrize("config", ["[core]\nexcludesFile = 'x\ny = \"z\n", "core = x\n", "[core\n", "[core]\n=\n"])
+def test_configuration_that_git_cannot_read_either(project: Path, config: str) -> None:
+    """What it would exclude, secrets perhaps, is not submitted."""
+    (project / ".git").mkdir()
+    (project / ".git/config").write_text(config)
+    with pytest.raises(UsageError, match=r"config:\d is not valid, and git does not read it either"):
+        read_source([str(project)])
+
+
+def test_linked_working_trees(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Their `.git` is a file; what the clone ignores lies in the main one, their own settings in a file beside it."""
+    needs("git", shutil.which("git"))
+    linked = tmp_path_factory.mktemp("linked") / "tree"
+
+    def git(*words: str, at: Path = project) -> None:
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", *identity, *words], cwd=at, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "x")
+    git("worktree", "add", "-q", str(linked))
+    (project / ".git/info/exclude").write_text("no.py\n")
+    (linked / "mine").write_text("yes.py\n!no.py\n")
+    for name in ("no.py", "yes.py", "a.py"):
+        (linked / name).write_text("x = 1\n")
+    assert set(read_source([str(linked)]).files) == git_lists(linked) == {"a.py", "mine", "yes.py"}
+    git("config", "extensions.worktreeConfig", "true")
+    git("config", "--worktree", "core.excludesFile", "mine", at=linked)
+    assert set(read_source([str(linked)]).files) == git_lists(linked) == {"a.py", "mine"}
+
+
+def test_git_file_that_leads_nowhere(project: Path) -> None:
+    """Nothing more is ignored then: git has no repository there either."""
+    for content in (b"", b"gitdir: ", b"gitdir: ../nowhere\n", b"\xff\x00"):
+        (project / ".git").write_bytes(content)
+        assert "a.py" in read_source([str(project)]).files
+
+
 def test_empty_name(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`subcli submit "$FILE"` without a FILE does not submit the whole directory."""
     monkeypatch.chdir(project)

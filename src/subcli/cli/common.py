@@ -22,6 +22,7 @@ from subcli.cli import exits
 from subcli.cli.resolve import resolve_settings
 from subcli.cli.streams import Streams
 from subcli.core.errors import SubcliError, UsageError
+from subcli.output.terminal.console import ThemeName, theme_name
 
 if TYPE_CHECKING:
     from subcli.settings.config import Settings
@@ -58,6 +59,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     profile: str | None = None
     no_input: bool = False
     insecure_http: bool = False
+    theme: str | None = None
     debug: bool = False
 
     def is_debugging(self, env: Mapping[str, str]) -> bool:
@@ -100,6 +102,10 @@ _OPTIONS: dict[str, Any] = {
     "insecure_http": Annotated[
         bool, typer.Option("--insecure-http", help="Allow sending credentials over plain http to another machine.")
     ],
+    "theme": Annotated[
+        ThemeName | None,
+        typer.Option("--theme", metavar="THEME", help="Colours: default, high-contrast or colour-blind."),
+    ],
     "debug": Annotated[bool, typer.Option("--debug", help="Log everything to stderr.")],
 }
 
@@ -133,6 +139,7 @@ def command(
         def run(*, context: typer.Context, **given: Any) -> int:
             common, streams = _take_common(context, given), context.obj
             _check(common, given)
+            _choose_theme(common, streams)
             _log_if_asked(common, streams)
             if context.invoked_subcommand is not None:
                 return exits.OK
@@ -181,6 +188,17 @@ def _check(common: Common, given: Mapping[str, Any]) -> None:
         _check_unicode(value)
     if common.json and common.quiet:
         raise UsageError("`--json` and `--quiet` exclude each other.", hint="Leave one of them out.")
+
+
+def _choose_theme(common: Common, streams: Streams) -> None:
+    """Put the theme where everything that is coloured finds it.
+
+    Raises:
+        UsageError: The variable names none.
+    """
+    if common.theme is not None:
+        streams.env["SUBCLI_THEME"] = common.theme
+    theme_name(streams.env)
 
 
 def _log_if_asked(common: Common, streams: Streams) -> None:
@@ -269,6 +287,28 @@ def expanded(path: Path | None) -> Path | None:
     from subcli.shared.files import expand_user
 
     return None if path is None else expand_user(path)
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A parser for options that name a whole number. The help shows nothing of it: typer would print `[x>=1]`.
+
+    Args:
+        least: the smallest one.
+        most: the largest one; default: there is none.
+    """
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not a valid whole number.") from None
+        if number < least:
+            raise typer.BadParameter(f"{number} is less than {least}.")
+        if most is not None and number > most:
+            raise typer.BadParameter(f"{number} is more than {most}.")
+        return number
+
+    return parse
 
 
 def slug_of(problem: dict[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -39,6 +40,9 @@ WATCHING: Final = (OK, NOT_PASSED, USAGE, INTERNAL, 4, 5, 6, 7, 8, 130, READER_G
 
 JUDGING: Final = (OK, NOT_PASSED, USAGE, INTERNAL, 6, 7, 130, READER_GONE)
 """The codes of one that judges by itself."""
+
+MANUAL: Final = "subcli-exit-codes"
+"""The page that explains all codes."""
 
 _MEANINGS: Final = {
     OK: "done",
@@ -101,5 +105,20 @@ def epilog(example: str, codes: Sequence[int]) -> str:
     """
     # "\\b" before a paragraph keeps its line breaks.
     lines = "".join(f"\n  {line}" for line in example.splitlines())
-    told = "".join(f"\n  {code:>3}  {meaning}" for code, meaning in meanings(codes))
-    return f"\b\nExample:{lines}" + (f"\n\n\b\nExit codes:{told}" if codes else "")
+    told = f"\n\nExit codes: {ranges(codes)}; `man {MANUAL}` explains them." if codes else ""
+    return f"\b\nExample:{lines}{told}"
+
+
+def ranges(codes: Sequence[int]) -> str:
+    """Codes in ascending order, in few characters: ``0-3, 130``."""
+    parts: list[str] = []
+    for _, group in itertools.groupby(enumerate(codes), lambda pair: pair[1] - pair[0]):
+        first, *_, last = [code for _, code in group] * 2
+        parts.append(str(first) if first == last else f"{first}-{last}" if last > first + 1 else f"{first}, {last}")
+    return ", ".join(parts)
+
+
+def from_ranges(text: str) -> list[int]:
+    """The codes of which :func:`ranges` made this text."""
+    spans = (part.split("-") for part in text.split(", "))
+    return [code for first, *last in spans for code in range(int(first), int((last or [first])[0]) + 1)]

@@ -24,6 +24,7 @@ from subcli.core.backoff import MAX_ATTEMPTS
 from subcli.core.errors import AuthError, ServerError, not_a_judge
 from subcli.core.inputs import RestFailed
 from subcli.settings.proxies import DIRECT, Proxy
+from subcli.shared.run_trace import RunTrace, as_trace
 from subcli.shared.secret import Secret
 from subcli.workspace.languages import file_name
 
@@ -227,6 +228,28 @@ class Api:
         """As :meth:`tests`, retried."""
         return await self._http.request_with_retry("GET", f"/submissions/{submission_id}/tests", decode=as_list)
 
+    async def submitted_files(self, submission_id: int) -> dict[str, str]:
+        """What was submitted, by path; nothing from a server that does not tell."""
+
+        async def send() -> dict[str, str]:
+            try:
+                return await self._http.request("GET", f"/submissions/{submission_id}/files", decode=as_files)
+            except RequestFailed as failed:
+                if failed.status != 404:
+                    raise
+            return {}
+
+        return await self._http.retry(send, repeatable=True)
+
+    async def run_trace(self, submission_id: int, test: str) -> RunTrace:
+        """How a test on several nodes failed, by its id or name.
+
+        Raises:
+            SubcliError: the server has not kept it.
+        """
+        path = f"/submissions/{submission_id}/tests/{quote(test, safe='')}/trace"
+        return await self._http.request_with_retry("GET", path, decode=as_trace)
+
     async def events(self, submission_id: int, after_seq: int) -> EventLog:
         """The whole event log after ``after_seq``.
 
@@ -373,6 +396,14 @@ def as_object(body: Any) -> Json:
     if not isinstance(body, dict):
         raise ValueError("the response is not a JSON object")
     return body
+
+
+def as_files(body: Any) -> dict[str, str]:
+    """Texts by path, in the field ``files``."""
+    files = as_object(body).get("files")
+    if not isinstance(files, dict) or not all(isinstance(text, str) for text in files.values()):
+        raise ValueError("the response has no files")
+    return files
 
 
 def as_list(body: Any) -> list[Any]:

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import httpx
 
@@ -46,11 +46,14 @@ MAX_REASON_LENGTH: Final = 500
 REQUEST_TIMEOUT_S: Final = 30.0
 """The limit for one request, however slowly its response drips in."""
 
-NO_TEXT: Final = "illegal request line"
+_Breach: TypeAlias = Literal["cut", "not_text", "not_http"]
+"""How an answer breaks the protocol: it ends too early, begins with a control character, or is something else."""
+
+_NO_TEXT: Final = "illegal request line"
 """httpx's error if the first byte is a control character, as in the alert of a TLS port."""
 
-NOT_HTTP: Final = "does not speak HTTP"
-"""The reason for an answer that is not HTTP."""
+_CUT: Final = ("Server disconnected", "peer closed connection", "peer unexpectedly closed connection")
+"""How the complaints of httpcore and h11 about a connection that ended too early begin. Others quote the answer."""
 
 _UNROUTED: Final = ("Not Found", "HTTP 404")
 """What frameworks answer for an unknown path, and our words if they say nothing."""
@@ -292,20 +295,18 @@ class Requester:
                 return blocked
         if isinstance(error, httpx.TimeoutException):
             cause = TimeoutError()
-        complaint = str(error) if isinstance(error, httpx.RemoteProtocolError) else ""
+        breach = _breach(error)
         if at_proxy:
-            reason = _not_http(complaint, str(self._proxy)) or describe_failure(cause or error, str(self._proxy))
+            reason = _reason(breach, cause or error, str(self._proxy))
             return RestFailed(None, reason, hint=self._proxy.hint)
         # Whatever fails once the connection stands may have reached the server: its effect there is unknown.
         if isinstance(error, httpx.ReadTimeout | httpx.RemoteProtocolError | httpx.ReadError):
             self._answered = True
-        if complaint == NO_TEXT:
+        if breach == "not_text":
             return speaks_https(address)
-        address = through(self._proxy, address)
-        not_http = _not_http(complaint, address)
         # Something that never spoke HTTP will not do so next time.
-        foreign = not_http.endswith(NOT_HTTP) and not self._is_judge
-        return RestFailed(None, not_http or describe_failure(cause or error, address), foreign=foreign)
+        foreign = breach == "not_http" and not self._is_judge
+        return RestFailed(None, _reason(breach, cause or error, through(self._proxy, address)), foreign=foreign)
 
     def _decode(self, decode: Callable[[Any], T], response: Response) -> T:
         body = decode_json(response.content)
@@ -384,8 +385,19 @@ def _seconds(value: object) -> float | None:
     return float(min(value, _RETRY_AFTER_MAX_S))
 
 
-def _not_http(complaint: str, address: str) -> str:
-    """httpx's complaint about an answer, or about its absence; empty if there is none."""
-    if "disconnected" in complaint or "closed" in complaint:
-        return describe_failure(EOFError(), address)
-    return complaint and f"{address} {NOT_HTTP}"
+def _breach(error: Exception) -> _Breach | None:
+    """How an answer broke the protocol; ``None`` if something else went wrong."""
+    if not isinstance(error, httpx.RemoteProtocolError):
+        return None
+    # The libraries have one class for all of this.
+    complaint = str(error)
+    if complaint == _NO_TEXT:
+        return "not_text"
+    return "cut" if complaint.startswith(_CUT) else "not_http"
+
+
+def _reason(breach: _Breach | None, cause: BaseException, address: str) -> str:
+    """Why ``address``, a server's or a proxy in words, gave no response."""
+    if breach in ("not_http", "not_text"):
+        return f"{address} does not speak HTTP"
+    return describe_failure(EOFError() if breach == "cut" else cause, address)

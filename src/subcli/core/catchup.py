@@ -27,6 +27,8 @@ _TEST_FIELDS: Final = (
     "input",
     "output",
     "rerun",
+    "seed",
+    "has_trace",
     "error_category",
     "outcome",
     "cpu_ms",
@@ -130,6 +132,8 @@ def _verdict_from_snapshot(snapshot: Raw, tests: Sequence[object]) -> list[Messa
         "final_status": final_status,
         "summary": snapshot.get("summary") or _summary(_statuses(tests)),
     }
+    if snapshot.get("compared_to") is not None:
+        complete["compared_to"] = snapshot["compared_to"]
     return _event(complete)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -96,6 +97,8 @@ class Graded:
 
 GRADE = "grade"
 """The type of the lines that are no events."""
+RUN_TRACE = "run_trace"
+"""The type of the events that carry the trace of a failed test, before its result, to a caller who wants them."""
 
 
 def status_update(status: str, **more: object) -> Event:
@@ -118,10 +121,11 @@ def result(
     given: str = "",
     output: str = "",
     rerun: str = "",
+    seed: int | None = None,
     outcome: Outcome,
     measured: Measured = NOT_MEASURED,
 ) -> Event:
-    """A test has ended."""
+    """A test has ended. If its trace is known, it has a `seed`."""
     return _without_empty(
         {
             "type": "test_result",
@@ -138,6 +142,8 @@ def result(
             "input": given,
             "output": output,
             "rerun": rerun,
+            "seed": seed,
+            "has_trace": None if seed is None else True,
             "outcome": outcome,
             "cpu_ms": measured.cpu_ms,
             "memory_kb": measured.memory_kb,
@@ -146,6 +152,16 @@ def result(
             "max_score": measured.max_score,
         }
     )
+
+
+def run_trace(test_id: str, seed: int, packed: bytes) -> Event:
+    """The trace of a test that has failed, packed."""
+    return {"type": RUN_TRACE, "test_id": test_id, "seed": seed, "packed": base64.b64encode(packed).decode()}
+
+
+def packed_of(event: Mapping[str, object]) -> bytes:
+    """The packed trace that an event carries."""
+    return base64.b64decode(str(event["packed"]))
 
 
 def error_analysis(finding: Finding, *, test_id: str = "", test_name: str = "") -> Event:
@@ -186,9 +202,12 @@ def complete(final_status: str, summary: Mapping[str, object], time_out: TimeOut
 
 
 def encode(event: Event) -> bytes:
-    """The event as one line of at most `MAX_BYTES`: the longest text is halved until the line fits."""
+    """The event as one line of at most `MAX_BYTES`: the longest text is halved until the line fits.
+
+    A trace may be longer: it is no message, and is bounded where it is made.
+    """
     line = json.dumps(event).encode()
-    while len(line) > MAX_BYTES:
+    while len(line) > MAX_BYTES and event["type"] != RUN_TRACE:
         texts = {key: value for key, value in event.items() if isinstance(value, str)}
         longest = max(texts, key=lambda key: len(texts[key]))
         event = {**event, longest: cut(texts[longest], len(texts[longest]) // 2)}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from subcli.judge.debugging import Debugged
 from subcli.judge.problem import Problem
 
 
@@ -17,6 +18,9 @@ class Job:
     Attributes:
         files: the text of each file, by its path within the submission.
         alone: whether nothing may be judged beside it.
+        traced: whether the traces of failed tests are wanted, as events `RUN_TRACE` before their results.
+        only: the ids of the tests to run, where the tests are pytest's; all of them if it is empty.
+        debugged: the node that runs under a debugger.
     """
 
     problem: Problem
@@ -24,6 +28,9 @@ class Job:
     files: Mapping[str, str]
     attempt: int = 1
     alone: bool = False
+    traced: bool = False
+    only: tuple[str, ...] = ()
+    debugged: Debugged | None = None
 
 
 class UnsafePath(ValueError):

@@ -83,6 +83,11 @@ def cases_at_home(problem: Problem, language: str) -> frozenset[str]:
     return frozenset(sample.name for sample in samples_of(problem.cases))
 
 
+def can_replay(problem: Problem) -> bool:
+    """Whether learners can run a failed test on several nodes again: its author gives the tests away."""
+    return problem.runner == "pytest" and _of_tests(problem) is not None
+
+
 def _of_tests(problem: Problem) -> dict[str, Any] | None:
     tests = problem.root / problem.tests
     if problem.grader is not None or not any(path.is_relative_to(tests) for path in problem.local_files):
@@ -114,6 +119,7 @@ def _given_away(problem: Problem, checker: Checker) -> dict[str, Any] | None:
         "checker": CheckerTable(
             file=path.relative_to(problem.root).as_posix(),
             language=tool.language.name,
+            interface=checker.interface,
             arguments=arguments,
             seconds=checker.seconds,
             memory_mb=checker.memory_mb,

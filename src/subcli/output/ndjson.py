@@ -6,6 +6,7 @@ submission: ``result`` or ``error``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
 
@@ -15,10 +16,15 @@ from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection
 from subcli.output.view import Ending, NullView, ViewEvent
 from subcli.shared.encoding import encode_any
+from subcli.shared.messages import Message, StatusUpdate, TestResult
 
 SCHEMA_VERSION: Final = 1
 """Version of everything that ``--json`` prints; raised when a field changes its meaning or is removed."""
 
+_FLAT: Final = frozenset((StatusUpdate, TestResult))
+"""Events whose fields are None where they are missing."""
+_values: Final = msgspec.structs.astuple
+_NAME_END: Final = re.compile('" *:')
 _BEGINNING: Final = f'{{"schema":{SCHEMA_VERSION},'
 
 
@@ -48,7 +54,8 @@ class NdjsonView(NullView):
             self._line("connection", submission_id, event.fields())
             return
         text = event.text
-        if text is not None and event.submission_id == submission_id and event.timestamp is not None:
+        is_whole = event.submission_id == submission_id and event.timestamp is not None
+        if text is not None and is_whole and not _has_a_name_twice(event, text):
             # Each character of it is visible and stands for itself: the line is the message, with our field added.
             self._lines.append(_BEGINNING + text[1:])
             return
@@ -74,6 +81,8 @@ class NdjsonView(NullView):
                 "summary": summary if isinstance(summary, dict) else counts,
                 "exit_code": ending.exit_code,
             }
+            if verdict.compared_to is not None:
+                fields["compared_to"] = verdict.raw["compared_to"]
             self._line("result", ending.submission_id, fields)
         elif ending.error is not None:
             self._line("error", ending.submission_id, error_fields(ending.error, ending.exit_code))
@@ -95,6 +104,25 @@ class NdjsonView(NullView):
             line["submission_id"] = submission_id
         line.update(fields)
         self._lines.append(encode_any(line))
+
+
+def _has_a_name_twice(event: Message, text: str) -> bool:
+    """Whether an object in an event's text has two fields of one name, which readers understand differently (RFC 8259,
+    section 4). An event may also be taken for one, as if a string in it were a name.
+    """
+    names = text.count('":') if " :" not in text else len(_NAME_END.findall(text))
+    if type(event) in _FLAT:
+        # Nearly always each name is that of a field with a value, and the type is none of the fields.
+        values = _values(event)
+        if names == len(values) - values.count(None) + 1:
+            return False
+    return names != _count_names(event.raw)
+
+
+def _count_names(value: object) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_count_names, value.values()))
+    return sum(map(_count_names, value)) if isinstance(value, list) else 0
 
 
 def error_fields(error: SubcliError, exit_code: int) -> dict[str, Any]:

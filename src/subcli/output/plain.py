@@ -6,27 +6,33 @@ Changes of the connection go to stderr, and so does a heartbeat after 30 seconds
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rich.console import Console
 
-from subcli.core.submission import Connection
+from subcli.core.submission import Connection, Submission
 from subcli.output.live import summary
-from subcli.output.text import details, measures, parts, words
-from subcli.output.text.causes import cause_of
+from subcli.output.text import parts, spoken, words
+from subcli.output.text.causes import Failure, cause_of, failure_of
+from subcli.output.text.ending import NAMES_MAX, compared, next_commands, next_step
 from subcli.output.text.lines import Line, LineRenderer, clip
-from subcli.output.text.theme import ACCENT, DIM, MIDDLE_DOT, WARN, test_mark
+from subcli.output.text.spoken import LINE_CELLS, NAME_CELLS
+from subcli.output.text.theme import DIM, STRONG, WARN, test_mark, verdict_mark
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
-from subcli.shared.messages import ErrorAnalysis, StatusUpdate, TestResult
+from subcli.shared.messages import Complete, ErrorAnalysis, StatusUpdate, TestResult
 
 HEARTBEAT_AFTER_S: Final = 30.0
 """After this long without a line, one on stderr says what is still in progress."""
 
-_LINE_CELLS: Final = 2000
-_NAME_CELLS: Final = 300
 _INDENT: Final = 4
 _CAUSES_KEPT: Final = 200
-_LIMITS: Final = details.TextLimits(values=40, output=30, fold=1)
+
+
+class _Held(NamedTuple):
+    """Details of a failed test that are not printed yet."""
+
+    test_name: str
+    lines: list[Line]
 
 
 class _Printed:
@@ -36,14 +42,16 @@ class _Printed:
         self.source = source
         self.began = began
         self.statuses: dict[int, str] = {}
-        self.messages: dict[str, str] = {}
+        self.failures: dict[str, Failure] = {}
         self.causes: dict[Hashable, str] = {}
         """The first test of each cause that was printed."""
         self.explained: set[tuple[Hashable, str]] = set()
         """Causes with the tests for which they were printed."""
         self.total_tests: int | None = None
         self.status = StatusUpdate(status="")
+        self.running = ""
         self.attempt = 1
+        self.held: _Held | None = None
         self.connection = Connection("connecting")
         self.was_open = False
         self.exit_code: int | None = None
@@ -71,7 +79,9 @@ class PlainView(NullView):
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """Print the id and the address of the submission's page."""
-        self._write(submission_id, parts.submitted(submission_id, answer, _LINE_CELLS))
+        url = answer.get("url")
+        line = Line("submitted ", DIM).put(f"#{submission_id}", STRONG)
+        self._write(submission_id, line.put(f": {clip(url, LINE_CELLS)}" if isinstance(url, str) and url else ""))
         self.flush()
 
     def begin(self, source: SnapshotSource) -> None:
@@ -83,6 +93,8 @@ class PlainView(NullView):
         printed = self._printed.get(submission_id)
         if printed is None:
             return
+        if printed.held and not isinstance(event, ErrorAnalysis):
+            self._write_held(printed)
         match event:
             case Connection():
                 self._connection(submission_id, printed, event)
@@ -98,13 +110,14 @@ class PlainView(NullView):
         printed = self._printed.get(ending.submission_id or 0)
         if printed is not None:
             printed.exit_code = ending.exit_code
+            self._write_held(printed)
         snapshot = printed.source.snapshot() if printed is not None else None
         if ending.verdict is not None and snapshot is not None:
-            for line in summary.closing(snapshot, ending.verdict, ending.next_command):
+            for line in _closing(snapshot, ending, ending.verdict):
                 self._write(snapshot.id, line)
             self.flush()
         elif ending.error is not None:
-            for line in summary.fault(ending, snapshot, width=_LINE_CELLS):
+            for line in summary.fault_in_words(ending):
                 self._write_stderr(ending.submission_id, line)
 
     def tick(self) -> None:
@@ -119,6 +132,8 @@ class PlainView(NullView):
 
     def flush(self) -> None:
         """Pass what was written on to the reader."""
+        for printed in self._printed.values():
+            self._write_held(printed)
         self._stdout.file.flush()
 
     def close(self) -> None:
@@ -131,59 +146,45 @@ class PlainView(NullView):
     # -- changes ----------------------------------------------------------------------------------
 
     def _result(self, submission_id: int, printed: _Printed, result: TestResult) -> None:
+        printed.running = ""
         previous = printed.statuses.get(result.number)
         printed.statuses[result.number] = result.status
         if result.status not in ("passed", "skipped"):
-            printed.messages[result.test_name or ""] = result.message or ""
+            printed.failures[result.test_name] = failure_of(result)
         if previous == result.status:
             return
-        mark = test_mark(result.status)
-        failed = mark.word in ("failed", "error")
+        failed = test_mark(result.status).word in ("failed", "error")
         if self._compact and not failed:
             return
-        line = Line(mark.glyph, mark.style).put(" ").put(_position(printed), DIM).put(" ")
-        line.put(clip(result.test_name, _NAME_CELLS) or "(no name)")
-        measured = measures.facts(result)
-        if measured:
-            line.put(f" ({', '.join(measured)})", DIM)
-        if mark.word == "skipped" and not measures.label(result):
-            line.put(" (skipped)", DIM)
-        reason = clip(measures.labelled(result, details.reason(result)), _LINE_CELLS)
-        if reason:
-            line.put(": ").put(reason, mark.style)
-        self._write(submission_id, line)
+        self._write(submission_id, spoken.result(result, _position(printed)))
         if failed:
-            values = details.values(result, _LINE_CELLS, _LIMITS)
-            given = details.given(result.input, _LINE_CELLS, _LIMITS)
-            output = details.output(result.output, _LINE_CELLS, _LIMITS)
-            rerun = details.rerun(result, _LINE_CELLS, _LIMITS)
-            self._write_block(submission_id, [*values, *given, *output, *rerun])
+            # The analysis that follows may say that it failed as another test did.
+            printed.held = _Held(result.test_name, spoken.about(result))
 
     def _status(self, submission_id: int, printed: _Printed, update: StatusUpdate) -> None:
         if update.total_tests is not None and update.total_tests > 0:
             printed.total_tests = update.total_tests
         if update.attempt is not None and update.attempt != printed.attempt:
             printed.attempt = update.attempt
-            self._write(submission_id, Line(f"{MIDDLE_DOT} judged again (attempt {update.attempt})", WARN))
+            self._write(submission_id, Line(f"judged again, attempt {update.attempt}", WARN))
+        printed.running = clip(update.running_test or "", NAME_CELLS)
+        if printed.running and update.status == printed.status.status:
+            return
         previous, printed.status = printed.status, update
         if _shown_fields(update) == _shown_fields(previous):
             return
-        line = Line(f"{MIDDLE_DOT} ", DIM).put(clip(update.status, _NAME_CELLS))
-        for fact in parts.stage_facts(update, _NAME_CELLS):
+        line = Line("status: ", DIM).put(clip(update.status, NAME_CELLS).replace("_", " "))
+        for fact in parts.stage_facts(update, NAME_CELLS):
             line.put(f", {fact}", DIM)
         self._write(submission_id, line)
 
     def _analysis(self, submission_id: int, printed: _Printed, event: ErrorAnalysis) -> None:
-        test_name = clip(event.test_name, _NAME_CELLS) if event.test_name else ""
-        title = Line(f"analysis of {test_name}" if test_name else "analysis", DIM)
-        place = details.place(event.location, _NAME_CELLS)
-        if place:
-            title.put(f" {MIDDLE_DOT} ", DIM).put(place, ACCENT)
-        message = None
+        title, message = spoken.analysis_title(event), None
         if event.test_name:
             # A log cannot name tests to come: each that follows names the first.
-            message = printed.messages.pop(event.test_name, "")
-            told = cause_of(event, message)
+            failure = printed.failures.pop(event.test_name, Failure())
+            message = failure.message
+            told = cause_of(event, *failure)
             if (told, event.test_name) in printed.explained:
                 # Judged again, and it ended as before.
                 return
@@ -192,11 +193,18 @@ class PlainView(NullView):
                 printed.causes.setdefault(told, first)
                 printed.explained.add((told, event.test_name))
             if first != event.test_name:
-                title.put(f" {MIDDLE_DOT} the same cause as in ", DIM).put(clip(first, _NAME_CELLS))
-                self._write_block(submission_id, [title])
+                same = Line("the same cause as in ", DIM).put(clip(first, NAME_CELLS))
+                if printed.held is not None and printed.held.test_name == event.test_name:
+                    # It follows its result, and what was held would say the same again.
+                    printed.held = None
+                else:
+                    self._write_held(printed)
+                    same = title.put(": ", DIM).extend(same)
+                self._write_block(submission_id, [same])
                 return
-        lines = details.analysis(event, _LINE_CELLS, shown_before=message)
-        if lines or place:
+        self._write_held(printed)
+        lines = spoken.analysis(event, message)
+        if lines or event.location is not None:
             self._write_block(submission_id, [title, *parts.indented(lines, 2)])
 
     def _connection(self, submission_id: int, printed: _Printed, connection: Connection) -> None:
@@ -209,9 +217,14 @@ class PlainView(NullView):
         repeated = previous.state == connection.state and connection.attempt == previous.attempt
         if repeated or connection.state in ("connecting", "closed"):
             return
-        self._write_stderr(submission_id, parts.connection_line(connection, _NAME_CELLS))
+        self._write_stderr(submission_id, parts.connection_line(connection, NAME_CELLS))
 
     # -- writing ----------------------------------------------------------------------------------
+
+    def _write_held(self, printed: _Printed) -> None:
+        held, printed.held = printed.held, None
+        if held is not None:
+            self._write_block(printed.source.submission_id, held.lines)
 
     def _write_block(self, submission_id: int, lines: list[Line]) -> None:
         for line in parts.indented(lines, _INDENT):
@@ -239,14 +252,22 @@ def _shown_fields(update: StatusUpdate) -> tuple[object, ...]:
 def _position(printed: _Printed) -> str:
     """How many tests have a result, of how many: the progress bar of a log."""
     done = len(printed.statuses)
-    if printed.total_tests is None:
-        return str(done)
-    total = str(max(printed.total_tests, done))
-    return f"{done:>{len(total)}}/{total}"
+    return f"{done} of {max(printed.total_tests, done)}" if printed.total_tests is not None else f"test {done}"
 
 
 def _heartbeat(printed: _Printed, now: float) -> str:
     """What is in progress, and since when."""
-    status = clip(printed.status.status, _NAME_CELLS) or "waiting"
-    done = f", {_position(printed).strip()} tests" if printed.statuses else ""
-    return f"still {status}{done}, {words.elapsed(now - printed.began)} so far"
+    status = clip(printed.status.status, NAME_CELLS).replace("_", " ") or "waiting"
+    done = f", {_position(printed).removeprefix('test ')} tests" if printed.statuses else ""
+    running = f", now {printed.running}" if printed.running else ""
+    return f"still {status}{done}{running}, {words.whole_seconds(now - printed.began)} so far"
+
+
+def _closing(snapshot: Submission, ending: Ending, verdict: Complete) -> list[Line]:
+    """The end of a log that has shown all details: the verdict, the failed tests' names, the next command."""
+    lines = [spoken.verdict(verdict_mark(verdict.final_status), summary.outcome(verdict, snapshot))]
+    changed = compared(verdict.compared_to, " times")
+    lines += [Line(changed)] if changed else []
+    lines += [*spoken.groups(snapshot.groups), *spoken.failed_tests(snapshot, NAMES_MAX)]
+    # A log has room for everything but long outputs.
+    return lines + next_commands([next_step(snapshot, ending, left_out=False)])

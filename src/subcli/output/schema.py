@@ -14,7 +14,8 @@ import msgspec
 from subcli.core.errors import SubcliError
 from subcli.core.submission import Connection, ConnectionState
 from subcli.output.ndjson import SCHEMA_VERSION
-from subcli.shared.messages import MESSAGES, GroupSummary, Summary, Unknown, required_fields
+from subcli.shared.messages import MESSAGES, ChangedTest, Comparison, GroupSummary, Summary, Unknown, required_fields
+from subcli.shared.run_trace import RunTrace
 
 _ANY: Final[dict[str, Any]] = {}
 _INTEGER: Final = {"type": "integer"}
@@ -34,6 +35,8 @@ _NOTES: Final = {
     "total_tests": "How many tests there will be.",
     "queue_position": "1 is next.",
     "attempt": "Above 1 if it is judged again: a worker died, or time ran out on a busy machine.",
+    "running_test": "The name of the test that runs, if it takes long; only from servers that tell.",
+    "running_ms": "How long it had been running then, in milliseconds.",
     "progress": "0 to 100; only from servers that report it.",
     "expected": "What the test expected; any JSON value.",
     "actual": "What the test got instead; any JSON value.",
@@ -41,6 +44,8 @@ _NOTES: Final = {
     "actual_at": "Where `actual` begins to differ.",
     "input": "The beginning of the program's input.",
     "rerun": "The command that runs this test locally.",
+    "seed": "The seed of the simulated network in which it failed; the same seed gives the same failure.",
+    "has_trace": "Whether `subcli status ID --test NAME --diagram` shows how it failed.",
     "outcome": "passed, wrong_answer, time_limit, memory_limit, output_limit, runtime_error, protocol_error, skipped "
     "or judge_error; only from servers that report it.",
     "cpu_ms": "Processor time of the solution in milliseconds.",
@@ -53,6 +58,14 @@ _NOTES: Final = {
     "final_status": "The verdict: passed, failed, build_failed, cancelled or error. It alone determines the exit code.",
     "summary": "Counts, and points and groups if there are any: "
     "{total_tests, passed, failed, skipped, duration_ms, score, max_score, pass_score, groups}.",
+    "compared_to": "The verdict compared with your previous submission to the same problem that was judged to its end; "
+    "only from servers that compare, and not for the first one.",
+    "previous": "The id of that submission.",
+    "newly_passing": "How many tests pass now and did not before.",
+    "newly_failing": "How many tests passed before and fail now.",
+    "slower": "How many tests pass as before, but take at least twice as long, and 50 ms longer.",
+    "change": "newly_passing, newly_failing or slower.",
+    "before_ms": "How long the test took before, in milliseconds.",
     "groups": "The outcome of each group of tests, if there are groups: [{name, outcome, score, max_score}]. "
     "Subgroups follow their group; hidden groups are left out.",
 }
@@ -77,12 +90,13 @@ def _own_lines() -> dict[str, Any]:
     ready = {"url": _TEXT, "data_dir": _TEXT, "database": _TEXT, "pid": _COUNT}
     working = {"database": _TEXT, "redis": _TEXT, "concurrency": _COUNT, "pid": _COUNT}
     result = {"final_status": _TEXT, "summary": _summary("object"), "exit_code": _EXIT_CODE}
+    compared = {"compared_to": _comparison("object")}
     return {
         "submitted": _line(
             "submitted", {"url": _OPTIONAL_TEXT, **dict.fromkeys(("status", "created_at", "epoch"), _TEXT)}, ["url"]
         ),
         "connection": _line("connection", _connection_fields(), ["state"]),
-        "result": _line("result", result, list(result)),
+        "result": _line("result", {**result, **compared}, list(result)),
         "error": _error(),
         "ready": _line("ready", ready, list(ready), base=("schema", "type")),
         "working": _line("working", working, list(working), base=("schema", "type")),
@@ -93,6 +107,7 @@ def _objects() -> dict[str, Any]:
     """The single object of every command that does not watch."""
     return {
         "status": _status(),
+        "trace": _object({"trace": _trace()}),
         "list": _object({"submissions": _OBJECTS}),
         "cancel": _object({"cancel": _OBJECT}),
         "open": _object({"open": _OBJECT}),
@@ -149,6 +164,8 @@ def _event(kind: str) -> dict[str, Any]:
     properties = {name: note for name, note in _described(MESSAGES[kind]).items() if name in optional}
     if "summary" in properties:
         properties["summary"] = {**_summary(), **properties["summary"]}
+    if "compared_to" in properties:
+        properties["compared_to"] = _comparison()
     properties |= {
         name: {**_TEXT, **({"description": _NOTES[name]} if name in _NOTES else {})} for name in sorted(required)
     }
@@ -160,6 +177,13 @@ def _summary(*types: str) -> dict[str, Any]:
     known = {"type": types[0] if len(types) == 1 else list(types)} if types else {}
     groups = {"items": {"properties": _described(GroupSummary)}, "description": _NOTES["groups"]}
     return {**known, "properties": {**_described(Summary), "groups": groups}}
+
+
+def _comparison(*types: str) -> dict[str, Any]:
+    """What a verdict is compared to; it comes from a server, like its summary."""
+    known = {"type": types[0] if len(types) == 1 else list(types)} if types else {}
+    tests = {"items": {"properties": _described(ChangedTest)}, "description": "The first of them, failures first."}
+    return {**known, "properties": {**_described(Comparison), "tests": tests}, "description": _NOTES["compared_to"]}
 
 
 def _described(cls: type[msgspec.Struct]) -> dict[str, Any]:
@@ -211,6 +235,13 @@ def _doctor() -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _trace() -> dict[str, Any]:
+    """How a test on several nodes failed; it comes from a server, so its fields are documented but not promised."""
+    ours = {"submission_id": _INTEGER, "test_id": _OPTIONAL_TEXT, "test_name": _TEXT}
+    fields = {field.encode_name: _ANY for field in msgspec.structs.fields(RunTrace)}
+    return {"type": "object", "properties": {**fields, **ours}, "required": list(ours)}
+
+
 def _status() -> dict[str, Any]:
     fields: dict[str, Any] = {
         "submission_id": _INTEGER,
@@ -223,6 +254,7 @@ def _status() -> dict[str, Any]:
         "finished_at": _OPTIONAL_TEXT,
         "url": _OPTIONAL_TEXT,
         "build_log": _OPTIONAL_TEXT,
+        "compared_to": _comparison("object", "null"),
         "tests": _OBJECTS,
     }
     return _object(fields)

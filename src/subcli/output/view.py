@@ -37,8 +37,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         submission_id: ``None`` if there never was one.
-        follow_up: Command to suggest, instead of `subcli status ID` after a verdict other than passed, and of
-            `subcli watch ID` where there is none; empty: there is nothing to suggest.
+        follow_up: Command to suggest whatever the verdict, and instead of `subcli watch ID` where there is none; empty:
+            there is nothing to suggest.
+        at_home: The problem whose tests `subcli test` runs in this directory.
         options: Options that a suggested command needs to reach the same server, with a leading space.
     """
 
@@ -47,12 +48,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Complete | None = None
     error: SubcliError | None = None
     follow_up: str | None = None
+    at_home: str | None = None
     options: str = ""
-
-    @property
-    def next_command(self) -> str:
-        """The command that shows more."""
-        return f"subcli status {self.submission_id}{self.options}" if self.follow_up is None else self.follow_up
 
 
 class View(Protocol):

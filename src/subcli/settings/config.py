@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ws_url: the URL of its WebSocket half, up to but not including ``/submissions``.
         files: the files to submit, as the project file names them, relative to ``project_dir``.
         project_dir: the directory of the project file, if there is one.
+        at_home: the problem whose tests the project file describes, for `subcli test`.
         token: the token that a variable gives for this server.
         token_origin: the name of that variable, for messages.
         token_withheld: the name of the variable whose token is not sent, because it is not for this server.
@@ -52,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     files: tuple[str, ...] = ()
     project_dir: Path | None = None
+    at_home: str | None = None
     token: Secret | None = None
     token_origin: str = ""
     token_withheld: str = ""
@@ -142,6 +144,7 @@ def load(
         language=found.language,
         files=project.files or (),
         project_dir=project_path.parent if project_path else None,
+        at_home=project.problem if project.test else None,
         token=token if server.named_by_user else None,
         token_origin=variable if server.named_by_user else "",
         token_withheld="" if server.named_by_user else variable,

@@ -17,6 +17,8 @@ import msgspec
 from subcli.shared.lenient_json import read_json
 from subcli.shared.messages import (
     MESSAGES,
+    ChangedTest,
+    Comparison,
     Complete,
     Control,
     ErrorAnalysis,
@@ -39,7 +41,7 @@ _REQUIRED: Final[dict[type[msgspec.Struct], frozenset[str]]] = {
 }
 _FIELD_TYPES: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
     cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)}
-    for cls in (*MESSAGES.values(), Unknown, Summary, GroupSummary, Location)
+    for cls in (*MESSAGES.values(), Unknown, Summary, GroupSummary, Comparison, ChangedTest, Location)
 }
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError)
 """What ``msgspec`` raises: the latter for a text with a lone surrogate where it looks for a number."""
@@ -194,6 +196,12 @@ def _salvage(name: str, value: Any) -> Any:
         case "groups", list():
             groups = [_readable(entry, GroupSummary) for entry in value if isinstance(entry, dict)]
             return [group for group in groups if "name" in group]
+        case "compared_to", dict():
+            known = _readable(value, Comparison)
+            return Comparison(**known) if "previous" in known else None
+        case "tests", list():
+            tests = [_readable(entry, ChangedTest) for entry in value if isinstance(entry, dict)]
+            return [test for test in tests if "test_name" in test and "change" in test]
         case "location", {"file": str(file)}:
             return Location(file, _readable(value, Location).get("line"))
         case "suggestions", str():

@@ -59,6 +59,36 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     groups: tuple[GroupSummary, ...] = ()
 
 
+class ChangedTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A test that ended differently than in an earlier submission, or took much longer.
+
+    Attributes:
+        change: ``newly_passing``, ``newly_failing`` or ``slower``.
+        before_ms: how long a slower test took before; ``duration_ms``: how long it takes now.
+    """
+
+    test_name: str
+    change: Word
+    before_ms: float | None = None
+    duration_ms: float | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``compared_to`` in ``complete``: the verdict compared with one's previous submission to the same problem.
+
+    Attributes:
+        previous: the id of that submission.
+        newly_passing: how many tests pass now and did not before; ``newly_failing`` and ``slower`` likewise.
+        tests: the first of them.
+    """
+
+    previous: int
+    newly_passing: int = 0
+    newly_failing: int = 0
+    slower: int = 0
+    tests: tuple[ChangedTest, ...] = ()
+
+
 class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A place in the submitted code."""
 
@@ -102,7 +132,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknown
 
 
 class StatusUpdate(Event, frozen=True, kw_only=True, tag_field="type", tag="status_update"):
-    """``status_update``: a stage was reached."""
+    """``status_update``: a stage was reached.
+
+    Attributes:
+        running_test: the name of the test that has been running for ``running_ms``; only while it takes long.
+    """
 
     status: Word
     total_tests: int | None = None
@@ -110,6 +144,8 @@ class StatusUpdate(Event, frozen=True, kw_only=True, tag_field="type", tag="stat
     attempt: int | None = None
     detail: str | None = None
     progress: float | None = None
+    running_test: str | None = None
+    running_ms: float | None = None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -130,6 +166,7 @@ class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_r
     Attributes:
         expected_at: where ``expected`` begins to differ from ``actual``, in characters; ``actual_at`` likewise.
         input: the beginning of the program's input. rerun: the command that runs this test on the user's machine.
+        seed: of the simulated network in which it failed. has_trace: whether the server has kept how it failed.
         outcome: how it ended, in one word that says more than ``status``, such as ``wrong_answer``.
         duration_ms: wall-clock time.
         cpu_ms: processor time of the solution.
@@ -152,6 +189,8 @@ class TestResult(Event, frozen=True, kw_only=True, tag_field="type", tag="test_r
     input: str | None = None
     output: str | None = None
     rerun: str | None = None
+    seed: int | None = None
+    has_trace: bool | None = None
     error_category: str | None = None
     outcome: Word | None = None
     cpu_ms: float | None = None
@@ -184,6 +223,7 @@ class Complete(Event, frozen=True, kw_only=True, tag_field="type", tag="complete
 
     final_status: Word
     summary: Summary = Summary()
+    compared_to: Comparison | None = None
 
 
 class Unknown(Event, frozen=True, kw_only=True):

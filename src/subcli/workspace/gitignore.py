@@ -1,17 +1,17 @@
 """Decides which files ``.gitignore`` files exclude, as git does (gitignore(5)).
 
 The files in parent directories apply too, up to the directory that contains ``.git``, so `subcli submit src/` skips
-what git would skip. Below them come ``.git/info/exclude`` and the user's own ``git/ignore``. pathspec is imported only
-if there is one of them.
+what git would skip. Below them come ``.git/info/exclude`` and the user's own ``git/ignore``, or what the configuration
+names instead. pathspec is imported only if there is one of them.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from subcli.core.errors import UsageError
+from subcli.workspace.repository import Repository
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -41,11 +41,10 @@ class GitignoreMatcher:
         for parent in candidates[: root + 1] if root is not None else [top]:
             self.enter(parent)
         self._root = candidates[root or 0]
-        if root is not None:
-            own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-            for file in (self._root / ".git" / "info" / "exclude", Path(own, "git", "ignore")):
-                if is_file(file) and (patterns := _read(file)):
-                    self._besides.append(patterns)
+        repository = Repository.at(self._root) if root is not None else None
+        for file in repository.exclude_files() if repository is not None else ():
+            if is_file(file) and (patterns := _read(file)):
+                self._besides.append(patterns)
 
     def enter(self, directory: Path) -> None:
         """Read the ``.gitignore`` of another directory, if it has one.

@@ -52,9 +52,9 @@ def test_problem_directory(problem: Path, capsys: pytest.CaptureFixture[str]) ->
     (problem.parent / "wrong.py").write_text(WRONG)
     assert run(["test", "wrong.py", "--problem", "squares", "--plain", "--junit-xml", "report.xml"]) == 1
     out = capsys.readouterr().out
-    assert "✓ 1/2 square of 2" in out
-    assert "✗ 2/2 square of 3" in out
-    assert "✗ failed: 1 passed, 1 failed" in out
+    assert "passed: square of 2 (1 of 2" in out
+    assert "failed: square of 3 (2 of 2" in out
+    assert "verdict: failed, 1 passed, 1 failed" in out
     # There is no submission to look at, nor anything to take up again.
     assert "subcli status" not in out
     assert "#0" not in out
@@ -94,11 +94,13 @@ def test_cases_of_init(problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.chdir(work)
     assert run(["test", "--plain"]) == 0
     out, err = capsys.readouterr()
-    assert "✓ 1/2 sample/1" in out
-    assert "✓ passed: 1 passed, 0 failed, 1 skipped" in out
+    assert "passed: sample/1 (1 of 2" in out
+    assert "verdict: passed, 1 passed, 0 failed, 1 skipped" in out
     assert "squares has a checker, which only the server has" in err
     assert ".subcli.toml:8: unknown key `test.future`" in err
-    assert run(["test", "--case", "sample/2", "-q"]) == 0
+    assert run(["test", "--case", "sample/2", "-q"]) == 6
+    out, err = capsys.readouterr()
+    assert (out, "no case was decided" in err) == ("error\n", True)
     assert run(["test", "--case", "sample/3"]) == 2
     assert "There are: sample/1, sample/2." in capsys.readouterr().err
 

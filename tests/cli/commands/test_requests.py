@@ -177,12 +177,16 @@ def test_browser_that_cannot_be_understood(server: Rest, home: Path, monkeypatch
         ({"demo": True, "page_token": "a&b"}, None, ""),
         ({"demo": True, "page_token": 5}, None, ""),
         ({"demo": True}, None, ""),
+        ({"demo": True, "page_token": "aA1-_", "theme": "colour-blind"}, None, "?token=aA1-_&theme=colour-blind"),
+        ({"demo": False, "theme": "high_contrast"}, None, "?theme=high-contrast"),
+        ({"demo": False, "theme": "default"}, None, ""),
+        ({"demo": False, "theme": "colour-blind"}, "https://evil.example/", ""),
     ],
 )
-def test_open_carries_the_token_of_pages(
+def test_open_carries_the_token_of_pages_and_the_theme(
     home: Path, monkeypatch: pytest.MonkeyPatch, info: dict[str, Any], url: str | None, query: str
 ) -> None:
-    """In demo mode, to this server only; it is not printed."""
+    """The token in demo mode; both to this server only, and neither is printed."""
     opened: list[str] = []
 
     def browse(streams: object, url: str) -> bool:
@@ -193,6 +197,7 @@ def test_open_carries_the_token_of_pages(
     monkeypatch.setattr(open_command, "_ask_about_other_host", lambda *_: None)
     answers = {"GET /info": (200, info), "GET /submissions/12": (200, {"id": 12, "status": "passed", "url": url})}
     here = captured(home)
+    here.streams.env["SUBCLI_THEME"] = info.get("theme", "")
     with rest(answers) as server:
         page = url or f"{server.url}/submissions/12"
         assert open_command.run(Common(server=server.url), here.streams, 12) == 0

@@ -144,7 +144,7 @@ async def test_demo_does_not_suggest_a_server_that_has_ended() -> None:
     assert endings[1].error is not None
     assert "subcli watch" not in endings[1].error.hint
     assert "`subcli serve`" in endings[1].error.hint
-    assert endings[1].next_command == "subcli serve"
+    assert endings[1].follow_up == "subcli serve"
 
 
 async def test_stream_without_a_verdict() -> None:

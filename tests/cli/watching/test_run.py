@@ -145,3 +145,24 @@ def test_watch_the_latest(clock: Clock, tmp_path: Path, monkeypatch: pytest.Monk
     options = Options(timeout=0.01, started=clock.now)
     assert run.watch(Common(json=True), here.streams, options, SETTINGS, []) == 7
     assert here.json["submission_id"] == 5
+
+
+@pytest.mark.parametrize(
+    ("common", "has_page", "shown"),
+    [(Common(), True, True), (Common(), False, False), (Common(json=True), False, True)],
+)
+def test_page_that_goes_with_the_command_is_not_named(
+    clock: Clock,
+    job: run.CodeToSubmit,
+    common: Common,
+    has_page: bool,
+    shown: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who reads the screen would find a dead link there; a program may use the address in time."""
+    serve(monkeypatch, Client(clock, post_s=0.0))
+    here = captured(tmp_path)
+    options = Options(timeout=0.01, has_page=has_page, started=clock.now)
+    assert run.submit(common, here.streams, options, SETTINGS, job) == 7
+    assert ("http" in here.out.getvalue()) is shown

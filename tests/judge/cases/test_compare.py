@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -22,6 +25,7 @@ RELATIVE = Comparison(relative_tolerance=1e-3)
 ABSOLUTE = Comparison(absolute_tolerance=1e-3)
 SPACE_CLOSE = Comparison(space_change_sensitive=True, absolute_tolerance=1e-3)
 WIDE = Comparison(absolute_tolerance=1e200)
+LIBC = ctypes.CDLL(None)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,31 @@ def test_many_numbers() -> None:
         difference = compare(close + number + b"\n" + b"1.5001\n" * 499, answer, CLOSE)
         assert difference is not None
         assert (difference.actual.line, difference.actual.column) == (4501, 1)
+
+
+@pytest.mark.parametrize("odd", ["1e 1E+ 1.e-", "0x1 0X1p 0x.8p1 0x1p-", "0x. -0X.", "1.5e308 -1e308", "1e 0x1 1e0 +1"])
+def test_oddly_written_numbers_are_read_together(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However numbers are written, nothing looks at each of them: a learner may print millions."""
+    monkeypatch.setattr("subcli.judge.cases.compare._is_close", None)
+    output = f"{odd} ".encode() * 2000
+    wide = Comparison(absolute_tolerance=2.0, relative_tolerance=2.0)
+    for answer in (b"1e308 " if "308" in odd else b"1 ", output.lower() + b"\n"):
+        assert compare(output, answer * (len(output.split()) // len(answer.split())), wide) is None
+
+
+def test_numbers_are_those_of_the_c_library() -> None:
+    """Every short text is a number if `scanf` reads the whole of it, and the same one."""
+    words = ["".join(each) for length in range(1, 6) for each in product("05.exp+-", repeat=length)]
+    numbers: dict[bytes, float] = {}
+    for word in (word.encode() for word in words):
+        value, end = ctypes.c_double(), ctypes.c_int()
+        is_read = LIBC.sscanf(word, b"%lf%n", ctypes.byref(value), ctypes.byref(end)) == 1
+        if is_read and end.value == len(word) and math.isfinite(value.value):
+            numbers[word] = value.value
+    refused = [word for word in map(str.encode, words) if compare(word, b"7", WIDE) and word not in numbers]
+    assert len(refused) + len(numbers) == len(words)
+    exact = Comparison(absolute_tolerance=0.0)
+    assert compare(b" ".join(numbers), " ".join(value.hex() for value in numbers.values()).encode(), exact) is None
 
 
 def differing(output: bytes, answer: bytes, comparison: Comparison = TOKENS) -> Difference:

@@ -96,6 +96,22 @@ def test_checker(tmp_path: Path) -> None:
     assert [case.arguments for case in cases.root.cases()] == [("strict",)]
 
 
+def test_a_checker_of_several_files(tmp_path: Path) -> None:
+    """Such as one that needs testlib.h. All of them are in one directory, where it is built."""
+    table = '[checker]\nfile = "c/check.cpp"\nlanguage = "cpp"\nfiles = ["c/lib/testlib.h"]\ninterface = "testlib"\n'
+    write(tmp_path, pairs("1"), table)
+    (tmp_path / "c/lib").mkdir(parents=True)
+    for name in ("check.cpp", "lib/testlib.h"):
+        (tmp_path / "c" / name).write_text("")
+    checker = cases_of(tmp_path).checker
+    assert checker is not None
+    assert (checker.interface, checker.tool.files, checker.tool.directory) == (
+        "testlib",
+        ("check.cpp", "lib/testlib.h"),
+        tmp_path / "c",
+    )
+
+
 def test_there_and_back(tmp_path: Path) -> None:
     """The process that judges gets all of it as JSON."""
     problem = load_problem(write(tmp_path, pairs("sample/1", "a/1"), "[groups.a]\npoints = 1\n"))
@@ -114,6 +130,21 @@ def test_there_and_back(tmp_path: Path) -> None:
         (pairs("1"), "[comparison]\nexact = true\ntolerance = 1\n", r":7: .*byte for byte"),
         (pairs("1"), "[comparison]\ntolerance = 1\nabsolute_tolerance = 1\n", "stands for both others"),
         (pairs("1"), '[checker]\nfile = "c.py"\nlanguage = "python"\n', r":7: `checker\.file` .*no 'c\.py'"),
+        (
+            {**pairs("1"), "c/c.py": ""},
+            '[checker]\nfile = "tests/c/c.py"\nlanguage = "python"\nfiles = ["tests/1.in"]\n',
+            r":9: `checker\.files\[0\]` must be a file in the directory of 'tests/c/c\.py': there is no 'tests/1\.in'",
+        ),
+        (
+            {**pairs("1"), "c.py": ""},
+            '[checker]\nfile = "tests/c.py"\nlanguage = "python"\ninteractive = true\ninterface = "testlib"\n',
+            r":9: `checker\.interactive` is not possible with the interface `testlib`",
+        ),
+        (
+            {**pairs("1"), "c.py": ""},
+            '[checker]\nfile = "tests/c.py"\nlanguage = "python"\ninterface = "dmoj"\n',
+            r":9: `checker\.interface` must be one of icpc, testlib",
+        ),
         (pairs("a/1"), "[groups.b]\npoints = 1\n", r":6: `groups\.b` is no directory with cases"),
         (pairs("a/1"), '[groups.a]\npoints = "x"\n', r":7: `groups\.a\.points` must be a number of points"),
         (pairs("a/1"), "[groups.a]\npoints = 1\npoints_each = 1\n", "exclude each other"),

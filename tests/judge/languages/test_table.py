@@ -206,6 +206,24 @@ def test_operator_adds_and_changes_languages(tmp_path: Path) -> None:
         ("python = 3\n", "languages.toml:1: `python` must be a table that describes a language"),
         ("[Python]\n", "languages.toml:1: `Python` must be a name in lower-case letters"),
         ("[python", "languages.toml: not valid TOML"),
+        ("['\u202e']\n", "must be a name in lower-case letters"),
+        ("[[python]]\n", "languages.toml:1: `python` must be a table that describes a language"),
+        ("[lua]\nsource = 'x'\nrun = []\n", "languages.toml:3: `lua.run` must be a list of strings"),
+        ("[lua]\nsource = 'x'\nrun = ['a', 1]\n", "languages.toml:3: `lua.run` must be a list of strings"),
+        (
+            "[lua]\nsource = '../x'\nrun = ['x']\n",
+            "languages.toml:2: `lua.source` must be a relative path that contains no",
+        ),
+        ("[lua]\nsource = '/etc/passwd'\nrun = ['x']\n", "languages.toml:2: `lua.source` must be a relative path"),
+        (
+            "[python]\nendings = ['py']\n",
+            "languages.toml:2: `python.endings` must be a list of endings with their dots",
+        ),
+        ("[python]\nmain = '('\n", "languages.toml:2: `python.main` must be a regular expression"),
+        ("[python]\ntraceback = 'cobol'\n", "languages.toml:2: `python.traceback` must be one of python, java"),
+        ("[python]\nbounded_address_space = 1\n", "`python.bounded_address_space` must be true or false"),
+        ("[python]\nversion = [['x']]\n", "languages.toml:2: `python.version` must be a list of strings"),
+        ("[python.inner]\nrun = ['x']\n", "languages.toml:1: unknown key `python.inner`"),
     ],
 )
 def test_mistakes_of_operators_are_named(tmp_path: Path, text: str, complaint: str) -> None:

@@ -78,6 +78,19 @@ TALKER = (
     "}\n"
 )
 ECHO = "print(input())\n"
+READS_FILES = (
+    "import os, lib\n"
+    "found = [open(name).read().strip() for name in ('data.txt', 'deep/a.txt') if os.path.exists(name)]\n"
+    "print(*found or ['none'], lib.two)\n"
+    "if found: open('data.txt', 'w').write('mine')\n"
+)
+CATS_FILES = (
+    "#include <stdio.h>\n"
+    "int main(void) {\n"
+    '    FILE *file = fopen("deep/a.txt", "r");\n'
+    '    return file == NULL ? puts("none 1") < 0 : puts("7 new 2") < 0;\n'
+    "}\n"
+)
 JAVA = "public class {name} {{ public static void main(String[] words) {{ System.out.println({number}); }} }}\n"
 FILES = Mapping[str, str | None]
 
@@ -105,6 +118,20 @@ AGREEING: dict[str, FILES] = {
         "submissions/accepted/a.py": "import lib\nprint({{factor}} * lib.one)\n",
         "submissions/accepted/b.py": "import sys\nprint(sys.argv[1] + '{{none}}'[8:])\n",
         "submissions/wrong_answer/c.py": "print({{lib.value}})\n",
+    },
+    "files of a case": {
+        "problem.yaml": MODERN,
+        "data/secret/1.in": "",
+        "data/secret/1.ans": "7 new 2\n",
+        "data/secret/1.files/data.txt": "7\n",
+        "data/secret/1.files/deep/a.txt": "new\n",
+        "data/secret/1.files/lib.py": "two = 2\n",
+        "data/secret/2.in": "",
+        "data/secret/2.ans": "none 1\n",
+        "include/python/lib.py": "two = 1\n",
+        "submissions/accepted/a.py": READS_FILES,
+        "submissions/accepted/cat.c": CATS_FILES,
+        "submissions/wrong_answer/b.py": "print('none 1')\n",
     },
     "rules for single cases": {
         "problem.yaml": MODERN,
@@ -210,6 +237,14 @@ def test_what_was_built_for_one_submission_serves_the_next_in_its_sandbox(tmp_pa
     }
     starter = choose(Sandbox.BWRAP, for_others=True).starter
     report = check_problem(write(tmp_path / "minimal", {**MINIMAL, **files}), starter=starter)
+    assert [check.detail for check in report.checks if not check.ok] == []
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+def test_files_of_a_case_in_a_sandbox(tmp_path: Path) -> None:
+    """They are there for this case alone, whatever a program does with them."""
+    starter = choose(Sandbox.BWRAP, for_others=True).starter
+    report = check_problem(write(tmp_path / "minimal", {**MINIMAL, **AGREEING["files of a case"]}), starter=starter)
     assert [check.detail for check in report.checks if not check.ok] == []
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,7 +265,9 @@ def test_scaffold() -> None:
     assert made.test is not None
     assert made.test["command"] == ["{python}", "-I", "-S", "run.py"]
     assert "fgets" in made.files["lru.c"]
-    assert set(scaffold(problems["leader-election"], "python").files) == {"node.py"}
+    election = problems["leader-election"]
+    assert set(scaffold(election, "python").files) == {"node.py", "tests/election.py", "tests/test_election.py"}
+    assert set(scaffold(replace(election, local_files=()), "python").files) == {"node.py"}
     with pytest.raises(UnknownLanguage, match=r"this problem does not offer 'cobol'; it offers c, python"):
         scaffold(problems["lru-cache"], "cobol")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -191,6 +193,148 @@ async def test_a_stop_ends_a_program_and_what_it_started(tmp_path: Path) -> None
             ran, output = await running
     assert ran is not None
     assert (ran.code, output) == (-9, b"up\n")
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+async def test_a_program_has_its_limits(tmp_path: Path, memory: int) -> None:
+    """Processor time with a second to spare for who ignores SIGXCPU; memory, and then the stack is part of it."""
+    shell = "ignored=0x$(grep SigIgn /proc/self/status | cut -c 9-)\n"
+    shell += 'echo "$(ulimit -v) $(ulimit -S -t) $(ulimit -H -t) $((ignored & 0x1001002))"'
+    async with hosting(tmp_path) as (process, _):
+        ran, output = await play(process, "sh", "-c", shell, memory=memory, cpu_s=7)
+        _, stack = await play(process, "sh", "-c", "ulimit -s", memory=memory)
+    assert ran is not None
+    # What Python ignores, a program may rely on.
+    assert output.decode().split() == [str(memory // 1024) if memory else "unlimited", "7", "8", "0"]
+    hard = resource.getrlimit(resource.RLIMIT_STACK)
+    if memory and hard[1] == resource.RLIM_INFINITY:
+        assert stack == b"unlimited\n"
+    elif hard[0] != resource.RLIM_INFINITY:
+        assert stack == b"%d\n" % (hard[0] // 1024)
+
+
+async def test_endless_computing_ends_by_the_limit_of_the_processor(tmp_path: Path) -> None:
+    """By SIGXCPU, which says why."""
+    async with hosting(tmp_path) as (process, _):
+        ran, _ = await play(process, sys.executable, "-I", "-S", "-c", "while True: pass", cpu_s=1)
+    assert ran is not None
+    assert ran.code == -signal.SIGXCPU
+    # The kernel counts ticks.
+    assert 700 <= ran.cpu_ms < 3000
+    assert ran.wall_ms >= 700
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "complaint"),
+    [
+        (("sh", "-c", "exit 5"), 5, b""),
+        (("sh", "-c", "kill -11 $$"), -11, b""),
+        (("no-such-program",), 127, b"no-such-program: command not found\n"),
+        (("/etc",), 126, b"/etc: Permission denied\n"),
+    ],
+)
+async def test_how_a_program_ended_is_told(
+    tmp_path: Path, command: tuple[str, ...], code: int, complaint: bytes
+) -> None:
+    """A code, a signal; or, where its stderr goes, why it could not be started."""
+    async with hosting(tmp_path) as (process, _):
+        errors = Collector(1000, process.stop)
+        nowhere = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
+        ran = await process.run(order(*command), [*nowhere, errors.writing])
+        assert ran is not None
+        assert (ran.code, await errors.end()) == (code, complaint)
+
+
+async def test_what_a_program_used_is_told(tmp_path: Path) -> None:
+    """Its processor time and that of all that it started, the time that passed, and the largest of its processes."""
+    script = "import os, sys, time; kept = b'x' * 60_000_000; time.sleep(0.3)"
+    script += "; os.spawnvp(os.P_WAIT, sys.executable, sys.argv[1:])"
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    words = (sys.executable, "-I", "-S", "-c", script, sys.executable, "-I", "-S", "-c", burn)
+    async with hosting(tmp_path) as (process, _):
+        ran, _ = await play(process, *words)
+        idle, _ = await play(process, "sleep", "0.2")
+    assert ran is not None
+    assert idle is not None
+    assert ran.cpu_ms >= 300
+    assert ran.wall_ms >= 600
+    assert 58_000 < ran.memory_kb < 300_000
+    assert (ran.left, idle.left) == (0, 0)
+    # Only its own: the one before has used much.
+    assert idle.cpu_ms < 250 <= idle.wall_ms + 60
+
+
+async def test_what_a_program_leaves_is_ended_and_counted(tmp_path: Path) -> None:
+    """With the memory of the largest of them; the next program is alone."""
+    hold = "import time; kept = bytes(range(256)) * 200_000; print(1, flush=True); time.sleep(600)"
+    script = f"{sys.executable} -I -S -c '{hold}' > {tmp_path}/up & setsid sleep 600 &"
+    script += f" until [ -s {tmp_path}/up ]; do :; done"
+    async with hosting(tmp_path) as (process, pids):
+        ran, _ = await play(process, "sh", "-c", script)
+        assert ran is not None
+        assert (ran.code, ran.left) == (0, 2)
+        assert ran.memory_kb > 48_000
+        assert [each.pid for each in process.processes()] == []
+        assert len(pids) == 1
+
+
+async def test_a_program_that_changes_how_others_run_is_the_last_in_its_sandbox(tmp_path: Path) -> None:
+    """What it sets for its host, those after it would inherit; a new host has nothing of it."""
+    async with hosting(tmp_path) as (process, pids):
+        await play(process, sys.executable, "-I", "-S", "-c", "import os; os.setpriority(0, os.getppid(), 19)")
+        ran, output = await play(process, "nice")
+        assert ran is not None
+        assert (output, len(pids)) == (b"%d\n" % os.nice(0), 2)
+
+
+async def test_files_of_a_case_are_laid_out_and_fetched(tmp_path: Path) -> None:
+    """Below the first directory; what was not written, and what is no plain file, is not there."""
+    given = [os.memfd_create("given") for _ in range(2)]
+    for descriptor, content in zip(given, (b"1 2\n", b"x" * 100_000), strict=True):
+        os.write(descriptor, content)
+    wanted = [os.memfd_create("wanted") for _ in range(3)]
+    script = "cd $0/case; cat input; wc -c < answer; cd feedback; echo why > message"
+    script += "; mkdir score; echo more > nextpass.in"
+    names = {"files": ("input", "answer"), "wanted": ("message", "score", "missing")}
+    async with hosting(tmp_path) as (process, _):
+
+        async def checked() -> tuple[Ran | None, bytes]:
+            output = Collector(100_000, process.stop)
+            nowhere = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
+            told = order("sh", "-c", script, str(tmp_path), **names)
+            ran = await process.run(told, [nowhere[0], output.writing, nowhere[1]], given, wanted)
+            return ran, await output.end()
+
+        ran, output = await checked()
+        assert ran is not None
+        assert (output, ran.found) == (b"1 2\n100000\n", ("message",))
+        assert [os.pread(each, 100, 0) for each in wanted] == [b"why\n", b"", b""]
+        # For the pass after it, what the tool keeps is there, but not what asked for that pass.
+        look = ("sh", "-c", f"cd {tmp_path}/case/feedback; ls")
+        assert (await play(process, *look, keep=True))[1] == b"message\nnextpass.in\nscore\n"
+        again = order(*look, keep=True, files=("input",))
+        output_again = Collector(100_000, process.stop)
+        nowhere = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
+        await process.run(again, [nowhere[0], output_again.writing, nowhere[1]], given[:1])
+        assert await output_again.end() == b"message\nscore\n"
+    for descriptor in (*given, *wanted):
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        [],
+        {"code": -9, "left": 0, "spoiled": True, "found": ["a b.txt", ""]},
+        {"fault": 'Kein Gerät: /tmp/"quoted"\\back\n\x00\udc80'},
+        [1, [2, [{"deep": [True]}]]],
+    ],
+)
+def test_answers_are_json(value: object) -> None:
+    """Without the library, which would take as long to import as all the rest."""
+    assert json.loads(host._encode(value)) == value
+    assert host._encode(value).isascii()
 
 
 def test_it_starts_without_our_package() -> None:

@@ -8,13 +8,26 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from subcli.judge.process.processes import Process, is_crowded, kill_all, look_at, sandboxes_below
+from subcli.judge.process.processes import (
+    Process,
+    _prctl,
+    delay_s,
+    is_crowded,
+    is_ending,
+    kill_all,
+    kill_descendants,
+    look_at,
+    process_below,
+    sandboxes_below,
+    started_from,
+)
 
 HEAD = """
 import os, signal, subprocess, sys, threading, time
@@ -201,6 +214,176 @@ def test_crowd_in_a_sandbox_is_seen_from_its_first_process() -> None:
     finally:
         sandbox.kill()
         sandbox.communicate()
+
+
+def test_what_the_kernel_says_of_a_process(tmp_path: Path) -> None:
+    """Whatever its name is: it may look like the fields behind it."""
+    program = tmp_path / "a) R 1 (b"
+    program.symlink_to(shutil.which("sleep") or "")
+    with subprocess.Popen([program, "60"], start_new_session=True) as child:
+        try:
+            until(lambda: seen(child).name == program.name)
+            process = seen(child)
+            assert (process.pid, process.parent, process.session) == (child.pid, os.getpid(), child.pid)
+            assert (process.threads, process.is_alive, process.is_sandbox) == (1, True, False)
+            pages = int(Path(f"/proc/{child.pid}/statm").read_text().split()[1])
+            # The kernel counts the two in different ways.
+            assert 0.7 < seen(child).resident_bytes / (pages * os.sysconf("SC_PAGE_SIZE")) < 1.3
+        finally:
+            child.kill()
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            ended = seen(child)
+            assert (ended.state, ended.is_alive, ended.is_busy) == ("Z", False, False)
+    assert look_at(child.pid) is None
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.001)
+
+
+def program(code: str) -> subprocess.Popen[bytes]:
+    """A Python program that has said that it is ready."""
+    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    return child
+
+
+def test_processor_time_counts_children_that_were_waited_for() -> None:
+    """In seconds: its own, in its own code and in the kernel's, and theirs."""
+    code = """
+import os, time
+def burn():
+    while sum(os.times()[:2]) < 0.2: pass
+if not os.fork():
+    burn(); os._exit(0)
+os.wait(); burn(); print("ready", flush=True); time.sleep(60)
+"""
+    child = program(code)
+    assert 0.36 <= seen(child).cpu_s < 5
+    child.kill()
+    child.communicate()
+
+
+def test_a_process_is_busy_if_one_of_its_threads_is() -> None:
+    """The main thread's state alone does not say it."""
+    head = "import threading, time\n"
+    sleeping = program(f"{head}threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n{SLEEPS}")
+    spin = "def spin():\n    while True: pass\n"
+    spinning = program(f"{head}{spin}threading.Thread(target=spin, daemon=True).start()\n{SLEEPS}")
+    try:
+        until(lambda: seen(sleeping).state == "S" and not seen(sleeping).is_busy)
+        assert seen(sleeping).threads == seen(spinning).threads == 2
+        until(lambda: seen(spinning).state == "S" and seen(spinning).is_busy)
+    finally:
+        for child in (sleeping, spinning):
+            child.kill()
+            child.communicate()
+
+
+SLEEPS = "print('ready', flush=True)\ntime.sleep(60)"
+
+
+def test_delays_are_those_of_all_threads() -> None:
+    """As the kernel counts them, in seconds; a process that has ended has none."""
+    thread = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    child = program(f"import threading, time\n{thread}\n{SLEEPS}")
+    until(lambda: seen(child).state == "S")
+
+    def told() -> list[float]:
+        threads = Path(f"/proc/{child.pid}/task").iterdir()
+        return [int((thread / "schedstat").read_text().split()[1]) / 1e9 for thread in threads]
+
+    until(lambda: sum(told()) == delay_s(child.pid, 2) and told()[0] == delay_s(child.pid))
+    child.kill()
+    child.communicate()
+    assert delay_s(child.pid) == delay_s(child.pid, 2) == 0.0
+
+
+def test_whether_a_process_is_ending() -> None:
+    """One that has ended, waited for or not, is; one that sleeps is not."""
+    child = program(f"import time\n{SLEEPS}")
+    assert not is_ending(child.pid)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert is_ending(child.pid)
+    child.communicate()
+    assert is_ending(child.pid)
+
+
+def test_process_at_a_depth() -> None:
+    """Following first children; none if there are not so many generations."""
+    child = program("import subprocess, time\nsubprocess.Popen(['sleep', '60'])\n" + SLEEPS)
+    try:
+        assert process_below(child.pid, 0) == child.pid
+        below = process_below(child.pid, 1)
+        assert below is not None
+        assert below != child.pid
+        until(lambda: (look_at(below) or seen(child)).name == "sleep")
+        assert process_below(child.pid, 2) is None
+    finally:
+        kill_descendants(child.pid)
+        child.kill()
+        child.communicate()
+
+
+def test_processes_of_a_directory_are_found_by_their_environment(tmp_path: Path) -> None:
+    """What a killed supervisor has left: whatever the variable is called, and nobody else's."""
+    commands = [
+        subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], "X": str(place)})
+        for place in (tmp_path / "mine", tmp_path / "other")
+    ]
+    try:
+        until(lambda: [each.pid for each in started_from(tmp_path / "mine")] == [commands[0].pid])
+    finally:
+        for each in commands:
+            each.kill()
+    os.waitid(os.P_PID, commands[0].pid, os.WEXITED | os.WNOWAIT)
+    assert started_from(tmp_path / "mine") == []
+    for each in commands:
+        each.wait()
+
+
+@needs_lists
+def test_everything_below_is_killed() -> None:
+    """Daemons as well, parents before their children, and nothing beside or above."""
+    said = told(
+        """
+        from subcli.judge.process.processes import kill_descendants
+        outer = child("import os, subprocess, sys\\n"
+                      "subprocess.Popen([sys.executable, '-I', '-S', '-c', 'import time; time.sleep(60)'])\\n"
+                      "if not os.fork():\\n    os.setsid()\\n    import time; time.sleep(60)\\n" + IDLE)
+        beside = child(IDLE)
+        below = descendants(outer.pid)
+        whole = [each.pid for each in descendants(os.getpid())]
+        print(len(below), all(each.parent == outer.pid for each in below),
+              all(whole.index(outer.pid) < whole.index(each.pid) for each in below),
+              kill_descendants(outer.pid), [each.is_alive for each in descendants(outer.pid)], beside.poll())
+        """
+    )
+    assert said == "2 True True True [False, False] None"
+
+
+def test_kernel_that_refuses_says_why() -> None:
+    """An option that it does not know, as an older one does not know ours."""
+    with pytest.raises(OSError, match="Invalid argument"):
+        _prctl(987_654, 1)
+
+
+def test_a_hidden_process_is_not_opened_by_its_peers() -> None:
+    """What it holds is nobody's but its own (prctl(2), PR_GET_DUMPABLE)."""
+    script = """
+import ctypes
+from subcli.judge.process.processes import hide_from_peers
+before = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+hide_from_peers()
+print(before, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 0\n"
 
 
 def test_alone_is_known_without_a_look_at_others() -> None:

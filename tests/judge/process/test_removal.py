@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from subcli.judge.process.removal import remove_tree
+from subcli.judge.process.removal import mounted_below, remove_tree
 
 MOUNTED = """
 import subprocess, sys
@@ -33,7 +34,7 @@ def test_nothing_is_removed_through_a_mount(tmp_path: Path) -> None:
     if "unshare" in done.stderr and done.returncode == 1:
         pytest.skip(f"needs user namespaces: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
-    assert "is a mount point" in done.stderr
+    assert f"not removing {base}: {base}/in side is a mount point" in done.stderr
     assert (other / "precious").read_text() == "kept"
 
 
@@ -60,3 +61,29 @@ def test_closed_and_deeply_nested_directories_are_removed(tmp_path: Path) -> Non
     (base / "closed").chmod(0)
     remove_tree(base)
     assert not base.exists()
+
+
+def test_mount_point_at_or_below_a_directory() -> None:
+    """One that only begins alike is another directory."""
+    assert mounted_below(Path("/proc")) == "/proc"
+    assert mounted_below(Path("/proc/self/..")) == "/proc"
+    assert mounted_below(Path("/pro")) is None
+    assert mounted_below(Path("/proc/self")) is None
+
+
+def test_what_cannot_be_removed_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is raised: whoever judges goes on."""
+    base = tmp_path / "base"
+    base.mkdir()
+    commands: list[list[str]] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+    remove_tree(base)
+    assert commands == [["chmod", "-R", "u+rwX", "--", str(base)], ["rm", "-rf", "--", str(base)]]
+    assert caplog.messages == [f"cannot remove {base}"]

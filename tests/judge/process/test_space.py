@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from subcli.judge.problem import ResourceLimits
+from subcli.judge.process.shortage import is_shortage
 from subcli.judge.process.space import Space, SpaceWatch
 
 LIMITS = ResourceLimits(disk_mb=64, files=1000)
@@ -107,3 +112,63 @@ def test_the_space_of_a_directory(tmp_path: Path) -> None:
     watch = SpaceWatch(tmp_path / "gone", LIMITS)
     watch.look()
     assert not watch.was_exhausted
+
+
+@pytest.mark.parametrize(
+    ("space", "more_mb", "lack"),
+    [
+        (Space(64, 1000), 0, ""),
+        (Space(63.4, 1000), 0, "63 MB are free, and 64 MB are needed"),
+        (Space(80, 1000), 16, ""),
+        (Space(79, 1000), 16, "79 MB are free, and 80 MB are needed"),
+        (Space(64, 999), 0, "there is room for 999 files, and 1000 are needed"),
+        (Space(3, 3), 0, "3 MB are free, and 64 MB are needed"),
+    ],
+)
+def test_what_is_lacking_is_said(space: Space, more_mb: int, lack: str) -> None:
+    """In a sentence for the operator; exactly enough is enough."""
+    assert space.lacks(LIMITS, more_mb) == lack
+
+
+@pytest.mark.parametrize(("space", "exhausted"), [(Space(1, 16), False), (Space(0.9, 16), True), (Space(1, 15), True)])
+def test_when_there_is_practically_nothing_left(
+    space: Space, exhausted: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """At any moment of a look; it does not matter what was freed again."""
+    watch = SpaceWatch(tmp_path, LIMITS)
+    for now in (Space(50, 500), space, Space(50, 500)):
+        monkeypatch.setattr(Space, "in_directory", staticmethod(lambda _directory, now=now: now))
+        watch.look()
+    assert watch.was_exhausted is exhausted
+    assert watch.explains("No space left on device") == space.lacks(LIMITS)
+
+
+@pytest.mark.parametrize(("files", "left"), [(1000, 20.0), (0, math.inf)])
+def test_space_is_what_an_ordinary_user_may_still_take(
+    files: int, left: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not what is kept for root; some file systems do not limit how many files there are."""
+    of_root = {"f_bfree": 999, "f_bsize": 7, "f_ffree": 99}
+    told = SimpleNamespace(f_bavail=300, f_frsize=512 * 1024, f_files=files, f_favail=20, **of_root)
+    monkeypatch.setattr(os, "statvfs", lambda _path: told)
+    assert Space.in_directory(tmp_path) == Space(150.0, left)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.EMFILE, ""), True),
+        (OSError(errno.ENFILE, ""), True),
+        (BlockingIOError(errno.EAGAIN, ""), True),
+        (OSError(errno.ENOBUFS, ""), True),
+        (OSError(errno.ENOMEM, ""), True),
+        (OSError(errno.ENOSPC, ""), False),
+        (FileNotFoundError(errno.ENOENT, ""), False),
+        (OSError(), False),
+        (ValueError(errno.EMFILE), False),
+    ],
+)
+def test_shortage_of_something_other_than_space(error: BaseException, is_one: bool) -> None:
+    """Descriptors, memory or processes: the judging does not count as a try."""
+    assert is_shortage(error) is is_one

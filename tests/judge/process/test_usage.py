@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,27 +30,82 @@ def test_usage_at_every_limit_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usage", "limit", "message"),
+    ("usage", "limit", "message", "expected", "actual"),
     [
-        (replace(WITHIN, processes=5), "processes", "5 processes at once, more than the limit of 4"),
-        (replace(WITHIN, largest=101 * MB), "memory", "a process used 101 MB of memory, more than the limit of 100 MB"),
+        (
+            replace(WITHIN, processes=5),
+            "processes",
+            "5 processes at once, more than the limit of 4",
+            "at most 4 processes",
+            "5 processes",
+        ),
+        (
+            replace(WITHIN, largest=101 * MB),
+            "memory",
+            "a process used 101 MB of memory, more than the limit of 100 MB",
+            "at most 100 MB for each process",
+            "101 MB in one process, 300 MB in all",
+        ),
         (
             replace(WITHIN, memory=301 * MB),
             "memory",
             "all processes used 301 MB of memory, more than the limit of 300 MB",
+            "at most 300 MB in all",
+            "301 MB in 4 processes",
         ),
-        (replace(WITHIN, killed=1), "memory", "the memory ran out at the limit of 300 MB in all"),
-        (replace(WITHIN, places=(Files(), Files(21, 0))), "disk", "it wrote more than 8 MB or 20 files"),
-        (replace(WITHIN, places=(Files(1, 8 * MB + 1),)), "disk", "it wrote more than 8 MB or 20 files"),
+        (
+            replace(WITHIN, killed=1),
+            "memory",
+            "the memory ran out at the limit of 300 MB in all",
+            "at most 300 MB in all",
+            "more; the kernel killed a process",
+        ),
+        (
+            replace(WITHIN, places=(Files(), Files(21, 0))),
+            "disk",
+            "it wrote more than 8 MB or 20 files",
+            "at most 8 MB in 20 files",
+            "0 MB in 21 files",
+        ),
+        (
+            replace(WITHIN, places=(Files(1, 9 * MB),)),
+            "disk",
+            "it wrote more than 8 MB or 20 files",
+            "at most 8 MB in 20 files",
+            "9 MB in 1 files",
+        ),
+        (
+            replace(WITHIN, places=(Files(1, 8 * MB + 1),)),
+            "disk",
+            "it wrote more than 8 MB or 20 files",
+            "at most 8 MB in 20 files",
+            "8 MB in 1 files",
+        ),
     ],
 )
-def test_usage_beyond_one_limit_names_it(usage: Usage, limit: str, message: str) -> None:
+def test_usage_beyond_one_limit_names_it(usage: Usage, limit: str, message: str, expected: str, actual: str) -> None:
     """Just beyond each limit, with everything else within: that limit, with both numbers."""
-    evidence = over_limits(LIMITS, usage)
-    assert evidence is not None
-    assert (evidence.kind, evidence.limit, evidence.message) == ("limit", limit, message)
-    assert evidence.expected
-    assert evidence.actual
+    assert over_limits(LIMITS, usage) == Evidence(
+        kind="limit", limit=limit, message=message, expected=expected, actual=actual
+    )
+
+
+def test_of_several_limits_the_most_telling_is_named() -> None:
+    """Processes before the disk, the disk before memory; what the kernel did before what was measured."""
+    everything = Usage(processes=5, largest=101 * MB, memory=301 * MB, places=(Files(21, 0),), killed=1)
+    named = []
+    for within in ({}, {"processes": 4}, {"places": ()}, {"killed": 0}, {"largest": 0}, {"memory": 0}):
+        everything = replace(everything, **within)  # type: ignore[arg-type]
+        found = over_limits(LIMITS, everything)
+        named.append(None if found is None else (found.limit, found.message.split(" ")[0]))
+    assert named == [
+        ("processes", "5"),
+        ("disk", "it"),
+        ("memory", "the"),
+        ("memory", "a"),
+        ("memory", "all"),
+        None,
+    ]
 
 
 def test_exceeded_limit_keeps_what_the_test_saw() -> None:
@@ -64,9 +121,15 @@ def test_processes_left_behind_are_added_to_a_failure_or_are_one() -> None:
     """A test that failed keeps its reason; one that passed fails for what it left running."""
     seen = Evidence(kind="assertion", message="no")
     assert left_behind(2, seen) == replace(seen, left_behind=2)
-    alone = left_behind(2, None)
-    assert (alone.limit, alone.message) == ("left_behind", "2 processes still running after the test had ended")
-    assert left_behind(1, None).message == "1 process still running after the test had ended"
+    for count, words in ((1, "1 process"), (2, "2 processes")):
+        assert left_behind(count, None) == Evidence(
+            kind="limit",
+            limit="left_behind",
+            message=f"{words} still running after the test had ended",
+            expected="no process left",
+            actual=f"{count} left",
+            left_behind=count,
+        )
 
 
 def _process(pid: int, parent: int) -> Process:
@@ -151,6 +214,42 @@ def test_sandbox_that_is_still_being_made_uses_nothing() -> None:
     """Until its own file system is in place, the directory is the machine's."""
     assert in_memory(os.getpid(), ["/tmp", "/dev/shm"]) == Files()
     assert in_memory(2**22 + 1, ["/tmp"]) == Files()
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+def test_files_in_the_memory_of_a_sandbox(tmp_path: Path) -> None:
+    """Of all its directories together; one that is not there has none."""
+    places = [tmp_path / "one", tmp_path / "two"]
+    words = ["bwrap", "--dev-bind", "/", "/", "--tmpfs", str(places[0]), "--tmpfs", str(places[1])]
+    script = 'head -c 300000 /dev/zero > "$0/f"; head -c 500000 /dev/zero > "$1/g"; mkdir "$1/d"; echo ready; read end'
+    for place in places:
+        place.mkdir()
+    command = [*words, "sh", "-c", script, *map(str, places)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sandbox:
+        assert sandbox.stdout is not None
+        if sandbox.stdout.readline() != b"ready\n":
+            pytest.skip("bubblewrap does not work here")
+        (inside,) = descendants(sandbox.pid)
+        first, second = (in_memory(inside.pid, [str(place)]) for place in places)
+        both = in_memory(inside.pid, [*map(str, places), str(tmp_path / "missing")])
+    # The directory itself counts.
+    assert (first.count, second.count) == (2, 3)
+    assert 300_000 <= first.size < 310_000
+    assert 500_000 <= second.size < 510_000
+    assert both == first + second
+
+
+def test_counting_stops_at_either_limit(tmp_path: Path) -> None:
+    """What is exactly enough is still counted to the end."""
+    for number in range(4):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "file").write_bytes(b"x" * 10_000)
+    whole = on_disk(tmp_path, ENOUGH)
+    assert whole.count == 8
+    assert on_disk(tmp_path, whole) == whole
+    assert on_disk(tmp_path, Files(3, 100 * MB)).count == 4
+    assert on_disk(tmp_path, Files(1_000, 8_000)).count < 8
+    assert on_disk(tmp_path / "missing", ENOUGH) == Files()
 
 
 def test_this_process_is_below_its_parent() -> None:

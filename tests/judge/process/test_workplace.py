@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -203,7 +205,56 @@ def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_directory_that_cannot_be_read(temporary: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and the server starts."""
     assert remove_leftovers(temporary / "gone") == 0
-    assert "cannot be looked for" in caplog.text
+    assert caplog.messages == [
+        f"leftovers of earlier runs cannot be looked for in {temporary / 'gone'}: No such file or directory"
+    ]
+
+
+def test_a_directory_is_its_users_alone(temporary: Path) -> None:
+    """With a name that says what it is for, and a marker that nobody else can read or lock."""
+    elsewhere = temporary / "elsewhere"
+    elsewhere.mkdir()
+    with workplace() as judge, workplace("problems", elsewhere) as problems:
+        assert re.fullmatch(r"subcli-judge-\w{8}", judge.path.name)
+        assert re.fullmatch(r"subcli-problems-\w{8}", problems.path.name)
+        assert (judge.path.parent, problems.path.parent) == (temporary, elsewhere)
+        marker = judge.path / "marker"
+        assert stat.S_IMODE(judge.path.stat().st_mode) == 0o700
+        assert stat.S_IMODE(marker.stat().st_mode) == 0o600
+        assert marker.read_text() == f"subcli judge 1\n{judge.path}\n{platform.node()}\n"
+        with open(marker) as another, pytest.raises(BlockingIOError):
+            fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert not os.get_inheritable(judge.lock)
+        assert remove_leftovers(elsewhere) == 0
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(judge.lock)
+
+
+def test_what_a_killed_process_was_removing_is_still_marked(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The marker goes last, so that the next start finds the rest."""
+    base = left_behind()
+    monkeypatch.setattr("subcli.judge.process.workplace.remove_tree", _killed_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        remove_leftovers()
+    monkeypatch.undo()
+    assert [path.name for path in base.iterdir()] == ["marker"]
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    assert remove_leftovers() == 1
+
+
+def _killed_after_one(directory: Path) -> None:
+    shutil.rmtree(directory)
+    raise KeyboardInterrupt
+
+
+def test_a_directory_that_others_may_rename_in(temporary: Path) -> None:
+    """Group or others: only where the sticky bit keeps them from it."""
+    left_behind()
+    for mode in (0o777, 0o770, 0o702):
+        temporary.chmod(mode)
+        assert remove_leftovers() == 0
+    temporary.chmod(0o1777)
+    assert remove_leftovers() == 1
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

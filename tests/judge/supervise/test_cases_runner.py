@@ -176,6 +176,12 @@ async def test_answers_that_are_only_examples(run: Run, tmp_path: Path) -> None:
         problem(tmp_path, CaseSet(msgspec.structs.replace(group, parts=every[:2]), examples_only=True)), SOLUTION
     )
     assert judged.verdict == "passed"
+    judged = await run(
+        problem(tmp_path, CaseSet(msgspec.structs.replace(group, parts=every[1:2]), examples_only=True)), SOLUTION
+    )
+    assert judged.verdict == "error"
+    assert judged.analysis["error"] == "no case was decided: every output differs from the example's answer"
+    assert judged.analysis["suggestions"] == ["Submit it: `subcli submit`."]
 
 
 @pytest.mark.parametrize("interactive", [False, True])
@@ -187,6 +193,51 @@ async def test_what_a_checker_refuses(run: Run, tmp_path: Path, *, interactive: 
     found = by_name(await run(problem(tmp_path, cases), SOLUTION))["1"]
     assert found["message"] == "the checker did not accept the output"
     assert ("input" in found, found.get("actual")) == (not interactive, None if interactive else "ok\n")
+
+
+TESTLIB = """
+import sys
+from exits import WORDS
+given, output, answer = (open(path).read().split() for path in sys.argv[1:4])
+assert answer == ["ok"] and given == output and sys.argv[4:] == ["strict"], sys.argv
+print(WORDS[output[0]], file=sys.stderr)
+sys.exit(int(output[0]))
+"""
+WORDS = """
+WORDS = {"0": "ok 3 numbers", "1": "wrong answer 1st numbers differ", "2": "wrong output format too long",
+    "3": "FAIL the jury has a worse answer", "4": "wrong output format more", "7": "points 2.5 nearly", "8": "eof",
+    "9": "odd"}
+"""
+
+
+@pytest.mark.parametrize("scores", [False, True])
+async def test_a_checker_of_testlib(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, scores: bool
+) -> None:
+    """It reads the output as a file, and its exit codes are those of testlib.h; why it rejects stands on its stderr."""
+    (tmp_path / "check.py").write_text(TESTLIB)
+    (tmp_path / "exits.py").write_text(WORDS)
+    language = replace(PYTHON, source="check.py", run=("{python}", "{source}"))
+    tool = Tool(tmp_path, ("check.py", "exits.py"), language, "check.py")
+    checker = Checker(tool, interface="testlib", scores=scores)
+    parts = tuple(
+        case(tmp_path, code, "echo", code.encode(), arguments=("strict",))
+        for code in ("0", "1", "2", "3", "4", "7", "8", "9")
+    )
+    group = Group(name="", parts=parts, stop_on_failure=False, aggregation="sum" if scores else "pass-fail")
+    judged = await run(problem(tmp_path, CaseSet(group, checker, is_scored=scores)), SOLUTION)
+    found = by_name(judged)
+    assert {code: event["outcome"] for code, event in found.items()} == {
+        "0": "passed",
+        **dict.fromkeys(("1", "2", "4", "8"), "wrong_answer"),
+        **dict.fromkeys(("3", "9"), "judge_error"),
+        "7": "passed" if scores else "judge_error",
+    }
+    assert found["1"]["message"] == "wrong answer 1st numbers differ"
+    assert found["7"].get("score") == (2.5 if scores else None)
+    assert judged.verdict == "error"
+    assert "3: the checker exited with code 3, which is not a verdict of testlib: FAIL the jury" in caplog.text
+    assert ("the checker gave points, and `scores = true` does not say that it may" in caplog.text) is not scores
 
 
 async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:
@@ -308,7 +359,7 @@ async def test_what_a_broken_checker_says_of_a_secret_case_is_for_the_operator(
 async def test_a_checker_that_does_not_build_is_built_once(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its build prints something else each time; all cases are told the same."""
+    """Its build would print something else each time. What it has printed is logged once, for all cases."""
     (tmp_path / "check.py").write_text("")
     words = ("{python}", "-I", "-S", "-c", "import os, sys; sys.exit('built ' + os.urandom(8).hex())")
     checker = Checker(Tool(tmp_path, ("check.py",), replace(PYTHON, source="check.py", build=words), "check.py"))
@@ -316,9 +367,19 @@ async def test_a_checker_that_does_not_build_is_built_once(
     group = Group(name="", parts=parts, stop_on_failure=False)
     judged = await run(problem(tmp_path, CaseSet(group, checker)), SOLUTION)
     assert judged.verdict == "error"
-    told = re.findall(r"built ([0-9a-f]{16})", caplog.text)
-    assert len(told) == len(parts)
-    assert len(set(told)) == 1
+    assert len(re.findall(r"built [0-9a-f]{16}", caplog.text)) == 1
+    assert "0 and 2 more: check.py cannot be built: " in caplog.text
+
+
+async def test_what_many_cases_lack_is_said_once(run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A checker that fails on each case in another way is quoted for some of them; the others are counted."""
+    (tmp_path / "check.py").write_text("import sys\nsys.exit(open(sys.argv[1]).read())\n")
+    checker = Checker(Tool(tmp_path, ("check.py",), replace(PYTHON, source="check.py"), "check.py"))
+    parts = tuple(case(tmp_path, str(number), "ignore", f"odd-{number}".encode()) for number in range(22))
+    group = Group(name="", parts=parts, stop_on_failure=False)
+    assert (await run(problem(tmp_path, CaseSet(group, checker)), SOLUTION)).verdict == "error"
+    assert len(re.findall(r"odd-\d+", caplog.text)) == 20
+    assert "2 more cases could not be judged for other reasons" in caplog.text
 
 
 async def test_a_missing_interpreter_is_named(run: Run, tmp_path: Path) -> None:

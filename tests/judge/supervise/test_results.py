@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,10 +11,13 @@ from subcli.judge import events
 from subcli.judge.analysis import Finding
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.cases.model import Feedback
-from subcli.judge.events import GroupResult, Measured
+from subcli.judge.events import GroupResult, Measured, packed_of
 from subcli.judge.evidence import Evidence, Site
 from subcli.judge.process.text import ServerPaths
+from subcli.judge.supervise import results as module
 from subcli.judge.supervise.results import Results
+from subcli.judge.supervise.run_traces import RunTraces
+from subcli.shared.run_trace import Mark, RunTrace, encode_trace, unpack
 from tests.judge.judging import Event
 
 WORKDIR = "/tmp/subcli-judge-x/work"
@@ -50,7 +54,8 @@ def results(seen: list[Event], machine: Machine) -> Results:
     async def drain() -> None: ...
 
     analyst = Analyst({"a.py": "1 / 0\n"}, "python", rules=())
-    return Results(seen.append, drain, analyst, ServerPaths(WORKDIR), lambda: machine.is_busy)
+    paths = ServerPaths(WORKDIR)
+    return Results(seen.append, drain, analyst, paths, lambda: machine.is_busy, RunTraces({}, paths))
 
 
 def finish(results: Results, status: str, evidence: Evidence | None = None, output: str = "") -> None:
@@ -235,3 +240,63 @@ def test_secrets_stay_in_the_judge(
             *("cpu_ms", "memory_kb", "group"),
         }
         assert (summary["score"], summary["max_score"]) == (5, 10)
+
+
+async def two_turns() -> None:
+    """Let the event loop do what is due."""
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
+async def test_test_that_takes_long_is_named_while_it_runs(
+    results: Results, seen: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, without paths of this machine; a quick one is not, nor one of which nobody may know."""
+    monkeypatch.setattr(module, "RUNNING_TOLD_AFTER_S", 0.01)
+    told = asyncio.Event()
+
+    def emit(event: Event) -> None:
+        seen.append(event)
+        told.set()
+
+    monkeypatch.setattr(results, "_emit", emit)
+    results.starting(f"{WORKDIR}/a.py")
+    await told.wait()
+    assert seen == [{"type": "status_update", "status": "testing", "running_test": "a.py", "running_ms": 10}]
+    finish(results, "passed")
+    monkeypatch.setattr(module, "RUNNING_TOLD_AFTER_S", 0.0)
+    results.starting("secret", feedback="none")
+    await two_turns()
+    results.starting("quick")
+    finish(results, "passed")
+    results.starting("interrupted")
+    results.summary(1)
+    await two_turns()
+    assert [event["type"] for event in seen] == ["status_update", "test_result", "test_result"]
+
+
+def test_traces_are_told_like_everything_else(results: Results, seen: list[Event]) -> None:
+    """Before the result, which names the seed; only with full feedback; and only as long as there is room."""
+    noise = "".join(chr(33 + (number * number * 7919) % 90) for number in range(60_000))
+    body = {"type": "save", "data": f"{WORKDIR}/a.py"}
+    trace = RunTrace(seed=5, violation=noise, marks=(Mark(no=1, ms=0, kind="save", body=body),))
+    text = encode_trace(trace).decode()
+
+    def fail(feedback: Feedback) -> list[Event]:
+        seen.clear()
+        evidence = Evidence(kind="violation", message="two leaders")
+        results.finished(
+            test_id="1", name="One", kind="chaos", status="failed", duration_ms=3, evidence=evidence, trace=text,
+            feedback=feedback,
+        )  # fmt: skip
+        return [event for event in seen if event["type"] in ("run_trace", "test_result")]
+
+    assert [event["type"] for event in fail("outcome")] == ["test_result"]
+    told, result = fail("full")
+    assert (told["type"], result["seed"], result["has_trace"]) == ("run_trace", 5, True)
+    assert b"/a.py" not in unpack(packed_of(told))
+    assert b"a.py" in unpack(packed_of(told))
+    assert len(events.encode(told)) > len(events.encode(result))
+    while len(found := fail("full")) == 2:
+        pass
+    assert "has_trace" not in found[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,32 @@ def test_group_annotations_and_summary(job: Job) -> None:
     lines = job.lines
     group = lines[lines.index("::group::subcli #12") : lines.index("::endgroup::")]
     assert any("Leader Election" in line for line in group)
-    assert lines[lines.index("::endgroup::") + 1].startswith("✗ failed: 8 passed, 2 failed")
+    assert lines[lines.index("::endgroup::") + 1].startswith("verdict: failed, 8 passed, 2 failed")
     assert job.commands[2].startswith("::error file=src/node.py,line=48,title=No two leaders in one term::two leaders")
     text = job.summary.read_text()
     assert "### ✗ leader-election · python #12: failed" in text
     assert len([line for line in text.splitlines() if line.startswith("| ")]) == 1 + 10
     assert "<details><summary>No two leaders in one term, node.py:48</summary>" in text
+
+
+def test_summary_says_what_has_changed(job: Job) -> None:
+    """Below the counts, if the server has compared."""
+    SCENES["same-cause-end"](job.stage)
+    job.view.close()
+    changed = "Since \\#11: 2 newly passing, 1 newly failing, Split vote 3 × slower"
+    assert changed in job.summary.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    "scene", ["failed-end", "points-end", "contest-end", "six-end", "lost-end", "build-failed-end"]
+)
+def test_approved_job(approved: Callable[[str, str], None], job: Job, scene: str) -> None:
+    """The annotations below the log, then the job's summary."""
+    SCENES[scene](job.stage)
+    job.view.close()
+    lines = job.lines
+    below = "\n".join(lines[lines.index("::endgroup::") :])
+    approved(f"github-{scene}", f"{below}--- summary\n{job.summary.read_text()}")
 
 
 def test_outcomes_and_points_are_annotated_and_summarized(job: Job) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from subcli.output.live.keyboard import keys_of
 from subcli.output.live.view import LiveView
+from tests.output.conftest import with_colours
 from tests.output.playhouse.calls import calls_of
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage, many
@@ -80,6 +81,17 @@ def test_approved_screen(
     """What is seen after these keys."""
     with terminal(columns, lines) as tty:
         approved(f"keys-{name}-{columns}x{lines}", Person(tty, scene).types(typed))
+
+
+@pytest.mark.parametrize(("name", "scene", "typed"), SHOTS, ids=[name for name, _, _ in SHOTS])
+def test_approved_colours(approved: Callable[[str, str], None], name: str, scene: str, typed: str) -> None:
+    """The cursor and what was typed are cyan, keys and names are bold, hints are dim."""
+    with terminal(80, 24) as tty:
+        person = Person(tty, scene)
+        tty.settle()
+        before = len(tty.raw)
+        person.types(typed)
+        approved(f"colours-keys-{name}", with_colours(tty.raw[before:].decode()))
 
 
 @pytest.mark.parametrize("person", [("full", 20, 6), ("thousands", 36, 9)], indirect=True)

@@ -28,8 +28,12 @@ SCREENS = {
     "polling": USUAL,
     "again": USUAL,
     "points": EVERY_SIZE,
+    "running": EVERY_SIZE,
 }
+NARROW = ((20, 15), (40, 15), (80, 24), (200, 60))
 SUMMARIES = {
+    "same-cause-end": NARROW,
+    "long-names-end": NARROW,
     "passed-end": ((60, 15), (80, 24), (200, 60)),
     "failed-end": ((60, 15), (80, 24), (200, 60)),
     "build-failed-end": USUAL,
@@ -74,7 +78,26 @@ def test_approved_summary(approved: Callable[[str, str], None], scene: str, colu
 
 @pytest.mark.parametrize(
     ("scene", "columns", "lines"),
-    [("half", 200, 60), ("six", 80, 24), ("points", 80, 60), ("reconnecting", 80, 24), ("percent", 80, 24)],
+    [
+        ("half", 200, 60),
+        ("half", 80, 24),
+        ("half", 60, 15),
+        ("full", 80, 60),
+        ("thousands", 80, 24),
+        ("six", 80, 24),
+        ("six", 200, 60),
+        ("six", 60, 15),
+        ("points", 80, 60),
+        ("points", 200, 60),
+        ("points", 60, 15),
+        ("reconnecting", 80, 24),
+        ("polling", 80, 24),
+        ("percent", 80, 24),
+        ("again", 80, 24),
+        ("queued", 60, 15),
+        ("start", 80, 24),
+        ("unknown-total", 80, 24),
+    ],
 )
 def test_approved_colours_of_a_screen(
     approved: Callable[[str, str], None], scene: str, columns: int, lines: int
@@ -93,7 +116,20 @@ def test_approved_colours_of_a_screen(
         view.close()
 
 
-@pytest.mark.parametrize("scene", ["failed-end", "points-end", "six-end", "lost-end", "left-end"])
+@pytest.mark.parametrize(
+    "scene",
+    [
+        "passed-end",
+        "failed-end",
+        "build-failed-end",
+        "points-end",
+        "contest-end",
+        "thousands-end",
+        "six-end",
+        "lost-end",
+        "left-end",
+    ],
+)
 def test_approved_colours_of_a_summary(approved: Callable[[str, str], None], scene: str) -> None:
     """The verdict is a badge, and the reason of each failure is red."""
     clock = Clock()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import pytest
 
 from subcli.output.pages.doctor import conclusion, finding_lines
 from subcli.output.terminal.console import make_console
 from subcli.output.text.lines import AdaptiveBlock
+from tests.output.conftest import with_colours
 
 
-def printed(page: AdaptiveBlock, columns: int = 60) -> list[str]:
+def printed(page: AdaptiveBlock, columns: int = 60, **env: str) -> list[str]:
     stream = io.StringIO()
-    make_console(stream, {"COLUMNS": str(columns)}).print(page)
+    make_console(stream, {"COLUMNS": str(columns), **env}).print(page)
     return stream.getvalue().splitlines()
 
 
@@ -48,3 +50,18 @@ def test_finding_with_a_remedy() -> None:
 def test_finding_without_detail() -> None:
     """A check without anything to say is still listed."""
     assert printed(finding_lines("proxy", "skipped", "", "")) == [" – skipped  proxy"]
+
+
+def test_approved_colours(approved: Callable[[str, str], None]) -> None:
+    """Each state has its own, the name stands out, and so does what to do."""
+    findings = [
+        ("server", "ok", "127.0.0.1:8000 accepts connections", ""),
+        ("clock", "warning", "differs by 90 s " * 6, "set it: " + "timedatectl " * 12),
+        ("websocket", "failed", "the handshake fails", "ask the operator"),
+        ("login", "skipped", "not asked", ""),
+        ("long", "ok", "word " * 200, "word " * 200),
+    ]
+    pages = [finding_lines(*each) for each in findings]
+    pages += [conclusion(states) for states in (["ok"], ["warning"], ["failed"])]
+    text = "\n".join(line for page in pages for line in printed(page, 120, FORCE_COLOR="1"))
+    approved("colours-doctor", with_colours(text + "\n"))

@@ -42,9 +42,21 @@ def test_approved_colours_of_the_pages(approved: Callable[[str, str], None]) -> 
     """Headings are dim, names that one types are bold; what an author has to mend is red."""
     rows: list[dict[str, Any]] = [{"id": 1, "slug": "kv-store", "title": "Store", "languages": ["c"]}]
     problem = {**rows[0], "samples": [{"name": "sample/1", "input": "1", "answer": "2"}]}
+    full = {
+        "slug": "sum",
+        "title": "Sum of two numbers",
+        "languages": ["c", "python"],
+        "total_tests": 12,
+        "limits": {"test_seconds": 2.5, "memory_mb": 256, "output_kb": 64, "max_nodes": 3},
+        "description": "# Sum of two numbers\n\nAdd *both*.\n\n- one\n- two\n",
+        "samples": [
+            {"name": f"sample/{n}", "input": f"{n} 1\n" * (9 * n), "answer": f"{n + 1}\n"} for n in range(1, 8)
+        ],
+    }
     pages = [
         problems_table(rows),
         problem_page(problem, quiet=False, next_command="subcli init kv-store"),
+        problem_page(full, quiet=False, next_command="subcli init sum"),
         *(check_line("a check", ok, "took 3 s") for ok in (True, False, None)),
         languages_table([{"name": "c"}, {"name": "go", "available": False}]),
     ]

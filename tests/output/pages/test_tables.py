@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from subcli.core.submission import read_row
 from subcli.output.pages.tables import TABLE_ROWS_MAX, age, submission_page, submissions_table
 from subcli.output.terminal.console import make_console
 from subcli.output.text.lines import AdaptiveBlock
+from tests.output.conftest import with_colours
 from tests.output.playhouse.script import CASES, DURATIONS, GROUPS, NAMES, SPLIT, TIMERS, TWICE, TWO_LEADERS
 
 NOW = 1772360000.0
@@ -40,9 +42,9 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def printed(page: AdaptiveBlock, columns: int) -> str:
+def printed(page: AdaptiveBlock, columns: int, **env: str) -> str:
     stream = io.StringIO()
-    make_console(stream, {"COLUMNS": str(columns)}).print(page)
+    make_console(stream, {"COLUMNS": str(columns), **env}).print(page)
     return stream.getvalue()
 
 
@@ -93,6 +95,32 @@ def test_approved_page_with_points(approved: Callable[[str, str], None], columns
                "groups": GROUPS}  # fmt: skip
     fields = {**ROWS[0], "problem": "bus-routes", "summary": summary}
     approved(f"status-points-{columns}", printed(submission_page(fields, scored()), columns))
+
+
+def test_approved_colours(approved: Callable[[str, str], None]) -> None:
+    """Verdicts and failures can be seen from afar; numbers that one types are bold, what accompanies is dim."""
+    rows = [read_row(row, submission_id=row.get("submission_id", row.get("id", 0)), url=row.get("url")) for row in ROWS]
+    summary = {"total_tests": 8, "passed": 4, "failed": 3, "skipped": 1, "score": 40, "max_score": 100,
+               "groups": GROUPS}  # fmt: skip
+    pages = {
+        "list": submissions_table(rows, NOW),
+        "none": submissions_table([], NOW, "subcli submit --server x"),
+        "status": submission_page({**ROWS[0], "build_log": "cc -O2 node.c\n"}, results()),
+        "points": submission_page({**ROWS[0], "problem": "bus-routes", "summary": summary}, scored()),
+        "running": submission_page({**ROWS[1], "submission_id": 13, "created_at": "2026-03-01"}, results()[:4]),
+        "lost": submission_page({"submission_id": 7}, []),
+    }
+    text = "".join(f"== {name}\n{printed(page, 100, FORCE_COLOR='1')}" for name, page in pages.items())
+    approved("colours-tables", with_colours(text))
+
+
+@pytest.mark.parametrize("columns", [30, 40, 50, 70])
+def test_list_is_never_wider_than_the_terminal(columns: int) -> None:
+    """Columns that matter less are left out, and the rest is cut."""
+    rows = [read_row(row, submission_id=row.get("submission_id", row.get("id", 0)), url=row.get("url")) for row in ROWS]
+    lines = printed(submissions_table(rows, NOW), columns).splitlines()
+    assert max(map(cell_len, lines)) <= columns
+    assert lines[0].split()[:2] == ["ID", "PROBLEM"]
 
 
 def test_running_submission_has_no_points_yet() -> None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from subcli.core.errors import InterruptedByUser, NetworkError
-from tests.output.playhouse.script import GROUPS, NAMES, TWICE, Stage, cases, many, ten
+from tests.output.playhouse.script import (
+    GROUPS,
+    LONG_CODE,
+    LONG_NAMES,
+    NAMES,
+    TWICE,
+    Stage,
+    alike,
+    cases,
+    many,
+    ten,
+)
 
 
 def start(stage: Stage) -> None:
@@ -129,6 +140,43 @@ def failed_end(stage: Stage) -> None:
     ten(stage)
     stage.pass_time(0.1)
     stage.complete("failed", ms=25_249)
+
+
+def running(stage: Stage) -> None:
+    half(stage)
+    stage.status("testing", running_test=NAMES[7], running_ms=1000)
+    stage.clock.now += 11.2
+
+
+def same_cause_end(stage: Stage) -> None:
+    """Ten tests fail for one cause; before that, everything passed."""
+    stage.begin(problem="lru-cache")
+    alike(stage)
+    compared = {
+        "previous": 11,
+        "newly_passing": 2,
+        "newly_failing": 1,
+        "slower": 1,
+        "tests": [
+            {"test_name": LONG_NAMES[3], "change": "newly_failing"},
+            {"test_name": "Split vote", "change": "slower", "before_ms": 1200, "duration_ms": 3600},
+            {"test_name": "Keeps what was put last", "change": "newly_passing"},
+            {"test_name": "Answers at once", "change": "newly_passing"},
+        ],
+    }
+    stage.complete("failed", ms=1_300, compared_to=compared)
+
+
+def long_names_end(stage: Stage) -> None:
+    """Names and code that are longer than a line."""
+    stage.begin(problem="a-problem-whose-name-is-longer-than-a-narrow-terminal", language="python")
+    stage.connection("open")
+    stage.status("testing", total_tests=3)
+    for name in LONG_NAMES[:2]:
+        stage.result(name)
+    stage.result(LONG_NAMES[2], "failed", message=f"assert {'value + ' * 30}1 == 2", outcome="wrong_answer")
+    stage.send("error_analysis", test_name=LONG_NAMES[2], **LONG_CODE)
+    stage.complete("failed", ms=3_750)
 
 
 def build_failed_end(stage: Stage) -> None:

@@ -74,7 +74,16 @@ class Stage:
         self.watches[id].connection = connection
         self.view.event(id, connection)
 
-    def complete(self, final_status: str, id: int = 12, ms: float = 45000, **summary: Any) -> None:
+    def complete(
+        self,
+        final_status: str,
+        id: int = 12,
+        ms: float = 45000,
+        *,
+        compared_to: dict[str, Any] | None = None,
+        at_home: str | None = None,
+        **summary: Any,
+    ) -> None:
         counts = self.watches[id].snapshot().counts
         summary = {
             "total_tests": counts.done,
@@ -83,10 +92,12 @@ class Stage:
             "duration_ms": ms,
             **summary,
         }
-        self.send("complete", id, final_status=final_status, summary=summary)
+        more: dict[str, Any] = {} if compared_to is None else {"compared_to": compared_to}
+        self.send("complete", id, final_status=final_status, summary=summary, **more)
         verdict = self.watches[id].verdict
         assert verdict is not None
-        self.view.end(Ending(submission_id=id, exit_code=0 if final_status == "passed" else 1, verdict=verdict))
+        exit_code = 0 if final_status == "passed" else 1
+        self.view.end(Ending(submission_id=id, exit_code=exit_code, verdict=verdict, at_home=at_home))
 
     def fail(self, error: SubcliError, exit_code: int, id: int | None = 12) -> None:
         self.view.end(Ending(submission_id=id, exit_code=exit_code, error=error))
@@ -147,6 +158,37 @@ def ten(stage: Stage, upto: int = 10, id: int = 12, *, failing: bool = True) -> 
             stage.send("error_analysis", id, test_name=name, **why)
         else:
             stage.result(name, "passed", ms, id)
+
+
+LONG_NAMES = (
+    "test_cache.py::TestEviction::test_the_least_recently_used_entry_is_evicted_first[capacity=1]",
+    "Says none for what it does not hold, even if it held it before and the entry has been evicted since",
+    "Stores and returns values of every kind: numbers, texts, lists, and none",
+    "Put replaces",
+)
+LONG_CODE: dict[str, Any] = {
+    "error": "KeyError: 'a key that the cache has evicted a while ago'",
+    "analysis": "A dictionary does not have this key.\n\nsolution.py:\n"
+    "  > 14          return self._values[key] if self.is_known_to_be_inside(key, including_expired=False) else self._n",
+    "suggestions": ["Use get, or ask whether the key is there."],
+    "location": {"file": "src/package/with/several/levels/solution.py", "line": 14},
+    "category": "exception",
+}
+
+
+def alike(stage: Stage) -> None:
+    """Twelve tests, ten of which fail for one cause."""
+    stage.connection("open")
+    stage.status("testing", total_tests=12)
+    for number in range(12):
+        stage.clock.now += 0.1
+        name = LONG_NAMES[number] if number < len(LONG_NAMES) else f"Case {number}"
+        if number in (5, 6):
+            stage.result(name, ms=100)
+            continue
+        facts: dict[str, Any] = {"message": "KeyError: 'a'", "expected": f"value {number}", "actual": "KeyError: 'a'"}
+        stage.result(name, "failed", 100 + number, **facts)
+        stage.send("error_analysis", test_name=name, **LONG_CODE)
 
 
 CASES: tuple[tuple[str, int, str, dict[str, Any]], ...] = (

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
+from subcli.output.terminal.console import make_console
 from subcli.output.text.details import TextLimits, given, values
 from subcli.output.text.diff import Spot, comparison, first_difference, value_text
+from subcli.output.text.lines import Line, LineRenderer
 from subcli.output.text.theme import BAD_MARK, GOOD_MARK
 from subcli.shared.decoding import from_mapping
 from subcli.shared.messages import TestResult
+from tests.output.conftest import with_colours
 
 
 def shown(expected: str | None, actual: str | None, width: int = 60, limit: int = 20, fold: int = 1) -> list[str]:
@@ -79,7 +84,8 @@ def test_indentation_is_kept() -> None:
 def test_long_line_is_cut_or_folded() -> None:
     """It is cut to one screen line, or folded into as many as allowed."""
     assert shown("a" * 100 + "\nb", "c", width=22)[1] == "- " + "a" * 19 + "…"
-    assert shown("a" * 100 + "\nb", "c", width=22, fold=9)[1:6] == ["- " + "a" * 20] * 5
+    folded = shown("a" * 100 + "\nb", "c", width=22, fold=9)[1:6]
+    assert folded == ["- " + "a" * 20, *["  " + "a" * 20] * 4], "one line, so one sign"
 
 
 def test_single_value_is_wrapped() -> None:
@@ -197,3 +203,40 @@ def test_zero_and_false_are_values(fields: dict[str, Any], lines: list[str]) -> 
 def test_input(text: str | None, lines: list[str]) -> None:
     """The first lines are shown, and how much there is."""
     assert [line.text for line in given(text, 40, TextLimits(input=3))] == lines
+
+
+COMPARED = (
+    ("one leader", "two leaders"),
+    ("term 3 of n1", "term 17 of n1"),
+    ("  spaces around  ", "spaces around"),
+    ("same", "same"),
+    ("x" * 58, "x" * 57 + "y"),
+    ("", "x"),
+    ("\t", "x"),
+    ("x", None),
+    (None, "x y " * 40),
+    ("a\nb\nc\nd\ne\nf", "a\nb\nC\nd\ne\nf\ng"),
+    ("\n".join(str(n) for n in range(60)), "\n".join(str(n) for n in range(60) if n not in (3, 40))),
+    ("\n".join("a" * n for n in range(40)), "b"),
+)
+MARKED = (
+    ("7", 0, "8", 0),
+    ("7", 0, "", 0),
+    ("1 2 3", 2, "1 x 3", 2),
+    ("1.0\n2\n3\n4\n5\n6\n", 6, "1.00001\n2\nxyz\n4\n5\n6\n", 10),
+    ("1\n2\n3\n", 2, "1\n", 2),
+    ("a b\nc\n", 2, "a\n", 1),
+    ("x" * 100 + " good tail", 101, "x" * 100 + " bad tail", 101),
+    ("k " * 10 + "g" * 90 + " end", 20, "k " * 10 + "b" * 90 + " end", 20),
+    ("1\n2\n3\n4\n5\n6\n7\n", 4, "1\n2\n9\n4\n5\n66\n7\n8\n9\n10\n11\n12\n13\n", 4),
+    ("a  b\n", 1, "a b\n", 2),
+)
+
+
+def test_approved_values(approved: Callable[[str, str], None]) -> None:
+    """What was expected is green, what came instead is red, and only the part that differs is underlined."""
+    renderer = LineRenderer(make_console(io.StringIO(), {"FORCE_COLOR": "1"}))
+    blocks = [comparison(expected, actual, 60, 12, fold=2) for expected, actual in COMPARED]
+    blocks += [first_difference(Spot(one, at), Spot(other, there), 60, 9) for one, at, other, there in MARKED]
+    text = "".join("".join(f"{renderer.render(line)}\n" for line in [*block, Line()]) for block in blocks)
+    approved("colours-values", with_colours(text))

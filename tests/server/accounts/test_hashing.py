@@ -127,13 +127,40 @@ async def test_hashing_rests_while_this_process_judges(monkeypatch: pytest.Monke
     assert rests == pytest.approx([0.5])
 
 
-@pytest.mark.parametrize(("is_judging", "retry_after"), [(False, 3), (True, 14)])
-async def test_refused_are_told_of_the_rests(*, is_judging: bool, retry_after: int) -> None:
-    """45 wait for two threads, at 0.1 s for each hash. While this process judges, it takes six times as long."""
-    turns = HashingTurns(2, 45, lambda: is_judging)
+@pytest.mark.parametrize(
+    ("is_judging", "places", "retry_after"), [(False, 45, 3), (True, 45, 14), (True, 250, 60), (False, 0, 1)]
+)
+async def test_refused_are_told_of_the_rests(*, is_judging: bool, places: int, retry_after: int) -> None:
+    """45 wait for two threads, at 0.1 s for each hash. While this process judges, it takes six times as long.
+
+    Nobody is sent away for more than a minute, nor for less than a second.
+    """
+    turns = HashingTurns(2, places, lambda: is_judging)
     crowd = Crowd(turns)
-    tasks = [await crowd.come(f"a{number}") for number in range(48)]
+    tasks = [await crowd.come(f"a{number}") for number in range(places + 3)]
     assert crowd.retry_after == [retry_after]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    turns.close()
+
+
+async def test_refused_are_told_how_long_hashes_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine longer: a few hashes are enough to know."""
+    now = 0.0
+    monkeypatch.setattr(hashing, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def work() -> None:
+        nonlocal now
+        now += 0.9
+
+    turns = HashingTurns(1, 10)
+    async with turns.turn("a"):
+        await turns.run(work)
+    crowd = Crowd(turns)
+    tasks = [await crowd.come(f"a{number}") for number in range(12)]
+    # 0.1 s were expected, and an eighth of the difference is believed.
+    assert crowd.retry_after == [2]
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

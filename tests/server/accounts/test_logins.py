@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.accounts import Accounts, ReusedRefreshTokenError
+from subcli.server.accounts.hashing import BusyError
 from subcli.server.accounts.holders import Holder
-from subcli.server.accounts.identity import DemoIdentities, Identity, TokenIdentities, UnauthenticatedError
+from subcli.server.accounts.identity import (
+    DemoIdentities,
+    Identity,
+    TokenIdentities,
+    UnauthenticatedError,
+    bearer_token,
+)
 from subcli.server.accounts.logins import GrantError, Logins
 from subcli.server.accounts.passwords import Passwords
 from subcli.server.accounts.permissions import Role
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.limits import LimitedError, MemoryLimiter
 from subcli.server.log.store import Store
-from subcli.server.settings import ServerLimits
+from subcli.server.settings import PasswordCost, ServerLimits
 from tests.server.clock import Clock
 from tests.server.conftest import CHEAP, KEY, PASSWORD
 
@@ -210,6 +219,178 @@ async def test_limit_ends_after_the_wait(logins: Logins, clock: Clock) -> None:
     assert [await attempt(logins, "ada", "192.0.2.1") for _ in range(2)] == ["wrong", "logins"]
 
 
+async def test_refusals_say_what_happened_and_how_long_to_wait(logins: Logins, accounts: Accounts) -> None:
+    """The same for a name that does not exist and a wrong password."""
+
+    async def said(coroutine: Coroutine[object, object, object]) -> str:
+        with pytest.raises((GrantError, LimitedError)) as error:
+            await coroutine
+        assert isinstance(error.value, GrantError | LimitedError)
+        return error.value.detail
+
+    for name in ("ada", "nobody"):
+        assert await said(logins.with_password(name, "wrong password", "192.0.2.1")) == "Wrong user or password."
+    for _ in range(2):
+        await attempt(logins, "ada", "192.0.2.1")
+    assert await said(logins.with_password("ada", PASSWORD, "192.0.2.1")) == (
+        "Too many login attempts; try again in 20 s."
+    )
+    token = (await logins.with_password("ada", PASSWORD, "192.0.2.2")).refresh_token
+    for _ in range(3):
+        token = await refresh(logins, token)
+    assert await said(logins.with_refresh_token(token, "192.0.2.1")) == "Too many refreshes; try again in 200 s."
+    for number in range(4):
+        await refresh(logins, f"{number:043}")
+    assert await said(logins.end_with_refresh_token(token, "192.0.2.1")) == (
+        "Too many refresh tokens that are not valid; try again in 15 s."
+    )
+
+
+def records(caplog: pytest.LogCaptureFixture) -> list[tuple[object, ...]]:
+    """What the audit log was told: what, with which outcome, of whom, from where, why, and in which session."""
+    names = ("msg", "outcome", "user", "client", "reason", "session")
+    told = [record for record in caplog.records if record.name == "subcli.audit"]
+    caplog.clear()
+    return [tuple(getattr(record, name, None) for name in names) for record in told]
+
+
+async def test_audit_log_tells_every_outcome(
+    logins: Logins, tokens: TokenIssuer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of whom, if that is known; of each session its beginning; and why somebody was refused."""
+    caplog.set_level(logging.INFO, logger="subcli.audit")
+    here, there = "192.0.2.1", "192.0.2.2"
+    granted = await logins.with_password("ada", PASSWORD, here)
+    session = tokens.read_access(granted.access_token).session
+    shown = session[:8]
+    renewed = await logins.with_refresh_token(granted.refresh_token, there)
+    assert records(caplog) == [
+        ("login", "granted", "ada", here, None, shown),
+        ("refresh", "granted", "ada", there, None, shown),
+    ]
+    clock.now += LIMITS.refresh_grace_s + 1
+    await refresh(logins, granted.refresh_token, there)
+    await refresh(logins, renewed.refresh_token, here)
+    await logins.end(session, "ada", here)
+    other = await logins.with_password("ada", PASSWORD, here)
+    await logins.end_with_refresh_token(other.refresh_token, there)
+    of_other = tokens.read_access(other.access_token).session[:8]
+    assert records(caplog) == [
+        ("refresh", "reused", "ada", there, None, shown),
+        ("refresh", "refused", None, here, "invalid_grant", None),
+        ("logout", "done", "ada", here, None, shown),
+        ("login", "granted", "ada", here, None, of_other),
+        ("logout", "done", None, there, None, of_other),
+    ]
+
+
+async def test_audit_log_names_what_was_exceeded(
+    store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The limit, or that too many were waiting; what was typed as a name is told only if it is one."""
+    caplog.set_level(logging.INFO, logger="subcli.audit")
+    limits = replace(LIMITS, logins=1, refreshes=1, hashes=1, hash_queue=0)
+    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), limits, lambda: False)
+    token = (await logins.with_password("ada", PASSWORD, "192.0.2.1")).refresh_token
+    token = await refresh(logins, token)
+    records(caplog)
+    await refresh(logins, token, "192.0.2.9")
+    for name in ("ada", "typed-by-mistake"):
+        for _ in range(2):
+            await attempt(logins, name, "192.0.2.2")
+    async with logins.hashing.turn("elsewhere"):
+        with pytest.raises(BusyError):
+            await logins.with_password("ada", PASSWORD, "192.0.2.3")
+    assert records(caplog) == [
+        ("refresh", "refused", None, "192.0.2.9", "refreshes", None),
+        ("login", "refused", "ada", "192.0.2.2", "invalid_grant", None),
+        ("login", "refused", "ada", "192.0.2.2", "logins", None),
+        ("login", "refused", None, "192.0.2.2", "invalid_grant", None),
+        ("login", "refused", None, "192.0.2.2", "logins", None),
+        ("login", "refused", "ada", "192.0.2.3", "busy", None),
+    ]
+    for _ in range(30):
+        await attempt(logins, "ada", "2001:db8::1")
+        await attempt(logins, "ada", "2001:db8::2")
+    assert sum(each[4] == "logins" for each in records(caplog)) == 20
+    logins.close()
+
+
+async def test_networks_of_one_site_are_served_as_one(
+    store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock
+) -> None:
+    """The owner of a /56 has 256 networks, and waits for a turn like everybody else, also with a known device."""
+    limits = replace(LIMITS, hashes=1, logins=50, logins_account=50)
+    logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), limits, lambda: False)
+    device, _ = logins.device(await logins.with_password("ada", PASSWORD, ""))
+    served: list[str] = []
+
+    async def come(address: str, device: str | None) -> None:
+        await attempt(logins, "ada", address, PASSWORD, device)
+        served.append(address)
+
+    tasks = []
+    async with logins.hashing.turn("elsewhere"):
+        for address in ("2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1", "192.0.2.1", "192.0.2.2"):
+            tasks.append(asyncio.create_task(come(address, device if "3::" in address else None)))
+            while logins.hashing.length < len(tasks):
+                assert not tasks[-1].done()
+                await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert served == ["2001:db8:0:1::1", "192.0.2.1", "192.0.2.2", "2001:db8:0:2::1", "2001:db8:0:3::1"]
+    logins.close()
+
+
+async def test_outdated_hash_is_replaced_at_the_next_login(
+    store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock
+) -> None:
+    """With one of the present cost, of the same password; one that is up to date stays."""
+    stronger = Passwords(PasswordCost(passes=2, memory_kib=8, lanes=1))
+    logins = Logins(store, accounts, tokens, stronger, MemoryLimiter(clock), LIMITS, lambda: False)
+    hashes = []
+    for _ in range(2):
+        assert await attempt(logins, "ada", "", PASSWORD) == "granted"
+        found = accounts.users.find("ada")
+        assert found is not None
+        hashes.append(found.password_hash)
+    assert "t=2" in hashes[0]
+    assert hashes[0] == hashes[1]
+    logins.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "token"),
+    [
+        (["Bearer abc"], "abc"),
+        (["bearer   abc  "], "abc"),
+        (["BEARER a b"], "a b"),
+        (["Basic abc"], None),
+        (["Bearer"], ""),
+        (["abc"], None),
+        ([], None),
+    ],
+)
+def test_token_of_an_authorization_header(headers: list[str], token: str | None) -> None:
+    """The scheme is written in any case, with any number of spaces after it (RFC 9110, section 11.4)."""
+    assert bearer_token(headers) == token
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (GrantError("invalid_grant", "No."), ("invalid_grant", "No.")),
+        (BusyError(5), (5,)),
+        (UnauthenticatedError("token used"), ("token used",)),
+        (TokenError("token expired"), ("token expired",)),
+        (ReusedRefreshTokenError("s", "ada"), ("s", "ada")),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_tracebacks_tell_what_an_error_carries(error: Exception, said: tuple[object, ...]) -> None:
+    """Whoever reads a log sees it without a debugger."""
+    assert error.args == said
+
+
 async def test_user_removed_during_login_gets_the_same_error(
     logins: Logins, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +398,9 @@ async def test_user_removed_during_login_gets_the_same_error(
     found = accounts.users.find("ada")
     accounts.users.remove("ada")
     monkeypatch.setattr(accounts.users, "find", lambda _name: found)
-    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD) == "wrong"
+    with pytest.raises(GrantError) as error:
+        await logins.with_password("ada", PASSWORD, "192.0.2.1")
+    assert (error.value.error, error.value.detail) == ("invalid_grant", "Wrong user or password.")
 
 
 async def test_password_reset_during_login(logins: Logins, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,9 +526,14 @@ async def test_guessed_refresh_tokens_are_limited(logins: Logins) -> None:
 
 
 async def test_expired_sessions_are_deleted_by_a_job(
-    store: Store, accounts: Accounts, tokens: TokenIssuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    accounts: Accounts,
+    tokens: TokenIssuer,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Again and again, also after the database did not answer once."""
+    """Again and again, also after the database did not answer once, which the operator is told."""
     limits = ServerLimits(cleanup_s=0.001)
     logins = Logins(store, accounts, tokens, Passwords(CHEAP), MemoryLimiter(clock), limits, lambda: False)
     calls: list[str] = []
@@ -367,6 +555,7 @@ async def test_expired_sessions_are_deleted_by_a_job(
     await asyncio.wait_for(done.wait(), 30)
     running.cancel()
     assert accounts.session_of(token) is None
+    assert "expired sessions cannot be deleted: no connection" in caplog.messages
     logins.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.permissions import Role
 from subcli.server.accounts.revocation import OpenSessions
 from subcli.server.log.store import Store
 
@@ -82,9 +84,9 @@ async def test_sockets_end_with_their_session(start: Callable[..., Any], bus: st
 
 
 async def test_sockets_survive_a_database_that_does_not_answer(
-    guarded: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+    guarded: Any, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Sessions are checked again later, and what ended meanwhile is found then."""
+    """Sessions are checked again later, and what ended meanwhile is found then. The operator is told."""
     accounts: Accounts = guarded.accounts
     user = accounts.users.find("ada")
     assert user is not None
@@ -108,6 +110,31 @@ async def test_sockets_survive_a_database_that_does_not_answer(
         monkeypatch.setattr(accounts, "open_among", open_among)
         await asyncio.wait_for(ended.wait(), 30)
     running.cancel()
+    assert "the sessions of open sockets cannot be checked: no connection" in caplog.messages
+
+
+async def test_socket_that_is_closed_during_the_check(
+    guarded: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not told that its session has ended, and the sockets of other sessions are."""
+    sessions = OpenSessions(store, guarded.accounts, 3600)
+    loop = asyncio.get_running_loop()
+    asked, answering = asyncio.Event(), threading.Event()
+
+    def wait(_ids: object) -> dict[str, Role]:
+        loop.call_soon_threadsafe(asked.set)
+        answering.wait(30)
+        return {}
+
+    monkeypatch.setattr(guarded.accounts, "open_among", wait)
+    told: list[str] = []
+    with sessions.watched("other", partial(told.append, "other")):
+        with sessions.watched("closed", partial(told.append, "closed")):
+            checking = asyncio.create_task(sessions.check())
+            await asyncio.wait_for(asked.wait(), 30)
+        answering.set()
+        await checking
+    assert told == ["other"]
 
 
 async def test_more_sessions_than_one_query_holds(guarded: Any, store: Store) -> None:

@@ -71,8 +71,11 @@ def test_refreshing_extends_the_session(accounts: Accounts, clock: Clock, sessio
 
 def test_unused_refresh_token_expires_at_its_lifetime(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
     """The last moment is one before the lifetime ends."""
-    clock.now += LIFETIME_S
+    clock.now += LIFETIME_S - 1
+    assert set(accounts.open_among([session.id, "another"])) == {session.id}
+    clock.now += 1
     assert not is_open(accounts, session)
+    assert set(accounts.open_among([session.id, "another"])) == set()
     with pytest.raises(InvalidRefreshTokenError):
         accounts.rotate(session.refresh_token)
 
@@ -232,6 +235,14 @@ def test_hash_is_replaced_only_if_unchanged(accounts: Accounts, session: LoginSe
     accounts.users.replace_hash(session.user_id, "hash", "stale")
     found = [accounts.users.find(name) for name in ("ada", "bob")]
     assert [each and each.password_hash for each in found] == ["stronger", "hash"]
+
+
+def test_refresh_token_can_be_any_text(accounts: Accounts) -> None:
+    """JSON can hold half of a surrogate pair, which has no UTF-8. It is unknown, like any other junk."""
+    for token in ("\ud800", "\0", "é", "A" * 44, "A" * 42):
+        assert accounts.session_of(token) is None
+        with pytest.raises(InvalidRefreshTokenError):
+            accounts.rotate(token)
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a" * 65, "ada\n", "~1", "é", "a\0"])

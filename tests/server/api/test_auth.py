@@ -52,7 +52,8 @@ async def test_info_lists_the_features_with_logins(guarded: Any) -> None:
     del guarded.http.headers["Authorization"]
     info = (await guarded.http.get("/api/info")).json()
     assert info["demo"] is False
-    assert info["features"] == ["resume", "idempotency", "watch_token", "access_tokens", "roles", "links"]
+    expected = ["resume", "idempotency", "traces", "watch_token", "access_tokens", "roles", "links"]
+    assert info["features"] == expected
 
 
 BAD: list[tuple[dict[str, str], int, str]] = [
@@ -64,7 +65,7 @@ BAD: list[tuple[dict[str, str], int, str]] = [
     ({"grant_type": "refresh_token"}, 400, "invalid_request"),
     ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),
     ({"grant_type": "password", "username": "ada", "password": "wrong"}, 401, "invalid_grant"),
-    ({"grant_type": "password", "username": "ADA", "password": PASSWORD}, 401, "invalid_grant"),
+    ({"grant_type": "password", "username": "ADA", "password": PASSWORD.upper()}, 401, "invalid_grant"),
     ({"grant_type": "password", "username": "nobody", "password": PASSWORD}, 401, "invalid_grant"),
     ({"grant_type": "password", "username": "a\0b", "password": PASSWORD}, 401, "invalid_grant"),
     ({"grant_type": "password", "username": "' OR 1=1 --", "password": PASSWORD}, 401, "invalid_grant"),

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.every_backend
 CALLS = [
     ("GET", ""),
     ("GET", "/tests"),
+    ("GET", "/tests/One/trace"),
+    ("GET", "/files"),
     ("GET", "/events"),
     ("GET", "/events?after_seq=1&limit=2"),
     ("POST", "/cancel"),

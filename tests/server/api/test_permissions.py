@@ -19,6 +19,7 @@ pytestmark = pytest.mark.every_backend
 ALLOWED = {
     Action.SUBMIT: {Credential.LOGIN, Credential.SUBMIT},
     Action.READ_OWN: set(Credential),
+    Action.READ_CODE: {Credential.LOGIN, Credential.SUBMIT, Credential.READ},
     Action.LIST_OWN: {Credential.LOGIN, Credential.SUBMIT, Credential.READ},
     Action.CANCEL_OWN: {Credential.LOGIN, Credential.SUBMIT},
     Action.SHARE_OWN: {Credential.LOGIN},
@@ -66,6 +67,7 @@ CALLS: list[tuple[Action, int, Call]] = [
     (Action.READ_OWN, 200, call("GET", "/api/submissions/{}")),
     (Action.READ_OWN, 200, call("GET", "/api/submissions/{}/tests")),
     (Action.READ_OWN, 200, call("GET", "/api/submissions/{}/events")),
+    (Action.READ_CODE, 200, call("GET", "/api/submissions/{}/files")),
     (Action.READ_OWN, 200, call("POST", "/api/submissions/{}/watch-token")),
     (Action.LIST_OWN, 200, call("GET", "/api/submissions")),
     (Action.CANCEL_OWN, 409, call("POST", "/api/submissions/{}/cancel")),
@@ -99,7 +101,7 @@ async def test_each_role_tries_everything(start: Any, role: Role, subtests: pyte
                     assert response.json()["detail"] == permissions.refusal(credential, action)
 
 
-FOREIGN = [("GET", ""), ("GET", "/tests"), ("GET", "/events"), ("POST", "/watch-token")]
+FOREIGN = [("GET", ""), ("GET", "/files"), ("GET", "/tests"), ("GET", "/events"), ("POST", "/watch-token")]
 CHANGES = [("POST", "/cancel"), ("GET", "/links"), ("POST", "/links"), ("DELETE", "/links")]
 
 

@@ -33,7 +33,7 @@ async def test_info_lists_the_features(live: Any) -> None:
     info = (await live.http.get("/api/info")).json()
     assert info["name"] == "subcli"
     assert info["demo"] is True
-    assert info["features"] == ["resume", "idempotency"]
+    assert info["features"] == ["resume", "idempotency", "traces"]
 
 
 async def test_problems(live: Any) -> None:
@@ -336,3 +336,60 @@ async def test_openapi_document(live: Any) -> None:
         for call in calls.values():
             good = next(answer for status, answer in call["responses"].items() if status.startswith("2"))
             assert good["content"]["application/json"]["schema"], path
+
+
+FAILED = {"type": "complete", "final_status": "failed", "summary": {"total_tests": 2}}
+PASSED = {"type": "complete", "final_status": "passed", "summary": {"total_tests": 2}}
+
+
+async def judged(live: Any, *events: dict[str, Any]) -> dict[str, Any]:
+    """The snapshot of a submission that is judged with these events."""
+    made = await live.submit("wait")
+    for event in events:
+        live.judge.events.put_nowait(event)
+    return dict(await live.ended(made))
+
+
+def ending_as(name: str, status: str = "passed", ms: int = 5) -> dict[str, Any]:
+    return {"type": "test_result", "test_name": name, "status": status, "duration_ms": ms}
+
+
+async def test_verdict_is_compared_with_the_previous_one(live: Any) -> None:
+    """The snapshot says what has changed since the owner's previous submission that was judged to its end.
+
+    So does `complete`; lists and submissions without a previous one do not.
+    """
+    first = await judged(live, ending_as("a", "failed"), ending_as("b", ms=100), FAILED)
+    assert "compared_to" not in first
+    stopped = await judged(live, {"type": "complete", "final_status": "build_failed", "summary": {}})
+    assert "compared_to" not in stopped
+    second = await judged(live, ending_as("a"), ending_as("b", ms=1000), PASSED)
+    expected = {
+        "previous": first["id"],
+        "newly_passing": 1,
+        "newly_failing": 0,
+        "slower": 1,
+        "tests": [
+            {"test_name": "b", "change": "slower", "before_ms": 100.0, "duration_ms": 1000.0},
+            {"test_name": "a", "change": "newly_passing"},
+        ],
+    }
+    assert second["compared_to"] == expected
+    events = (await live.http.get(f"/api/submissions/{second['id']}/events")).json()["events"]
+    assert [event["compared_to"] for event in events if event["type"] == "complete"] == [expected]
+    listed = (await live.http.get("/api/submissions")).json()["submissions"]
+    assert not any("compared_to" in each for each in listed)
+    third = await judged(live, ending_as("a", "error"), ending_as("b", ms=1000), FAILED)
+    assert third["compared_to"]["previous"] == second["id"]
+    assert third["compared_to"]["newly_failing"] == 1
+
+
+async def test_verdicts_of_others_are_not_compared(guarded: Any) -> None:
+    """A comparison would tell one user of another's results."""
+    live = guarded
+    await live.be("ada")
+    await judged(live, ending_as("a", "failed"), FAILED)
+    await live.be("eve")
+    assert "compared_to" not in await judged(live, ending_as("a"), PASSED)
+    await live.be("ada")
+    assert (await judged(live, ending_as("a"), PASSED))["compared_to"]["newly_passing"] == 1

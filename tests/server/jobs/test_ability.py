@@ -72,12 +72,27 @@ def test_a_language_without_its_programs(
 def test_what_many_problems_lack_is_logged_once(
     problems: dict[str, Problem], path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A line for each language and reason; it names a few of the problems."""
+    """One line names all languages that a problem lacks, and a few of the problems that lack the same."""
     many = {f"p{number}": replace(problems["one"], slug=f"p{number}") for number in range(5)}
     (path / "node").unlink()
-    Ability(many, space=lambda: PLENTY)
+    ability = Ability(many, space=lambda: PLENTY)
     assert [record.getMessage() for record in caplog.records] == [
         "this worker does not judge p0, p1, p2 and 2 more problems in javascript: node: not installed"
+    ]
+    caplog.clear()
+    languages = {name: replace(problems["one"].languages["javascript"], name=name) for name in ("go", "javascript")}
+    every = replace(problems["one"], languages={**problems["one"].languages, **languages})
+    ability = Ability({**many, "every": replace(every, slug="every"), "other": every}, space=lambda: PLENTY)
+    assert [record.getMessage() for record in caplog.records] == [
+        "this worker does not judge every, other in go (node: not installed), javascript (node: not installed)",
+        "this worker does not judge p0, p1, p2 and 2 more problems in javascript: node: not installed",
+    ]
+    caplog.clear()
+    (path / "node").touch(mode=0o755)
+    ability.look()
+    assert [record.getMessage() for record in caplog.records] == [
+        "this worker judges every, other in go, javascript again",
+        "this worker judges p0, p1, p2 and 2 more problems in javascript again",
     ]
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Engine, select
@@ -18,6 +18,7 @@ from subcli.server.log.commits import GroupCommit
 from subcli.server.log.records import Append, EndedError, NewSubmission, Record, StaleFenceError, UnknownSubmissionError
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER, submissions
+from tests.server.clock import VirtualTimeLoop
 
 pytestmark = pytest.mark.every_backend
 
@@ -217,6 +218,29 @@ async def test_a_group_is_bounded(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> 
     assert bed.groups == [3, 3, 1]
 
 
+def test_transactions_keep_a_distance() -> None:
+    """Four at once, then one every 5 ms, on whatever machine; after a pause four at once again."""
+    begun: list[float] = []
+
+    class InstantStore:
+        append_all = None
+
+        async def run(self, _method: object, wanted: Sequence[Append]) -> list[tuple[Record, ...]]:
+            begun.append(asyncio.get_running_loop().time())
+            return [() for _ in wanted]
+
+    async def append_many() -> None:
+        commits = GroupCommit(cast("Store", InstantStore()), RecordingBus())
+        for count in (7, 5):
+            for number in range(count):
+                await commits.append(Append(number, []))
+            await asyncio.sleep(1)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(append_many())
+    assert begun == pytest.approx([0, 0, 0, 0, 0.005, 0.01, 0.015, 1.015, 1.015, 1.015, 1.015, 1.02])
+
+
 async def test_events_that_cannot_be_published_are_committed(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
     """The appender gets its records: an error would have it append them again."""
 
@@ -227,4 +251,5 @@ async def test_events_that_cannot_be_published_are_committed(bed: Bed, caplog: p
     submission_id = bed.submit()
     [record] = await GroupCommit(bed.store, BrokenBus()).append(Append(submission_id, [result("a")]))
     assert record.seq == 2
-    assert "committed but not published" in caplog.text
+    assert f"submission {submission_id}: events were committed but not published" in caplog.messages
+    assert "RuntimeError: broken" in caplog.text

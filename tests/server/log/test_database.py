@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -14,10 +16,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from subcli.server.log import migrations
 from subcli.server.log.database import open_database, reading
+from subcli.server.log.driver import marks, writing
 from subcli.server.log.tables import REVISION, metadata
 from subcli.server.settings import ServeError
 from subcli.shared.secret import redact
@@ -66,8 +69,10 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
-    with pytest.raises(ServeError, match="newer subcli"):
+    with pytest.raises(ServeError) as error:
         open_database(url)
+    assert error.value.message == ("The database was created by a newer subcli: this version does not know its schema.")
+    assert error.value.hint == "Update subcli, or use another database or data directory."
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -169,15 +174,118 @@ def test_readers_do_not_wait_for_the_writer(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "nosuch://x/y", "postgresql+nosuch://x/y", "sqlite:////no/such/directory/x.db"]
+    ("url", "reason"),
+    [
+        ("nonsense", "it is not a valid database URL"),
+        ("postgresql+psycopg://host:port/name", "it is not a valid database URL"),
+        ("nosuch://x/y", "unknown kind of database or driver"),
+        ("postgresql+nosuch://x/y", "unknown kind of database or driver"),
+        ("mysql+pymysql://x/y", "its driver is not installed"),
+    ],
 )
-def test_an_unusable_url_is_refused(url: str) -> None:
-    """With one sentence and a hint."""
+def test_an_unusable_url_is_refused(url: str, reason: str) -> None:
+    """With one sentence, which does not repeat the URL, and a hint."""
     with pytest.raises(ServeError) as error:
         open_database(url)
-    assert error.value.message
-    assert "Error" not in error.value.message
+    assert error.value.message == f"The database URL cannot be used: {reason}."
+    assert error.value.hint == ("Use a URL such as sqlite:////path/to/subcli.db or postgresql+psycopg://HOST/NAME.")
     assert redact(error.value.hint) == error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "cause"),
+    [
+        ("sqlite:////no/such/directory/x.db", "sqlite:////no/such/directory/x.db", "unable to open database file"),
+        ("postgresql+psycopg://ada:hush@127.0.0.1:1/x", "postgresql+psycopg://ada:***@127.0.0.1:1/x", "connection"),
+    ],
+)
+def test_a_database_that_cannot_be_opened(url: str, shown: str, cause: str) -> None:
+    """The error names it without its password, and the cause in one line."""
+    with pytest.raises(ServeError) as error:
+        open_database(url)
+    assert error.value.message.startswith(f"The database {shown} cannot be opened: {cause}")
+    assert "\n" not in error.value.message
+    assert "hush" not in str(error.value)
+    assert error.value.hint == "Check that it exists, that it is writable, and that no other process has locked it."
+
+
+@pytest.mark.every_backend
+def test_connections_are_set_up(engine: Engine, database: str) -> None:
+    """Waiting is bounded, a frozen process holds no locks, and PostgreSQL's operator sees whose connection it is."""
+    if engine.dialect.name == "sqlite":
+        settings = {"foreign_keys": 1, "busy_timeout": 10_000, "synchronous": 1, "journal_mode": "wal"}
+        with engine.connect() as connection:
+            found = {name: connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in settings}
+        assert found == settings
+        return
+    settings = {
+        "lock_timeout": "10s",
+        "idle_in_transaction_session_timeout": "1min",
+        "application_name": "subcli",
+    }
+    with engine.connect() as connection:
+        assert {name: connection.execute(text(f"SHOW {name}")).scalar_one() for name in settings} == settings
+    mine = open_database(f"{database}&application_name=mine")
+    with mine.connect() as connection:
+        assert connection.execute(text("SHOW application_name")).scalar_one() == "mine"
+    mine.dispose()
+
+
+def test_a_new_file_is_private(tmp_path: Path) -> None:
+    """It holds password hashes; one that is there keeps its mode."""
+    path = tmp_path / "new.db"
+    for mode in (0o600, 0o640):
+        open_database(f"sqlite:///{path}").dispose()
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        path.chmod(0o640)
+
+
+@pytest.mark.every_backend
+def test_errors_do_not_show_what_was_stored(engine: Engine) -> None:
+    """A traceback in a log contains no solution and no hash."""
+    statement = "INSERT INTO users (id, name, created_at, password_hash) VALUES"
+    with pytest.raises(IntegrityError) as ours, engine.begin() as connection:
+        connection.execute(text(f"{statement} (:id, :name, 0, :hash)"), {"id": 1, "name": "x", "hash": "hush-hush"})
+    with pytest.raises(IntegrityError) as drivers, writing(engine) as transaction:
+        transaction.exec_driver_sql(f"{statement} ({marks(engine.dialect, 4)})", (1, "x", 0, "hush-hush"))
+    for error in (ours, drivers):
+        assert "hush-hush" not in str(error.value)
+
+
+@pytest.mark.every_backend
+def test_transaction_of_the_driver(engine: Engine) -> None:
+    """Committed as a whole, or not at all."""
+    statement = f"INSERT INTO users (name, created_at) VALUES ({marks(engine.dialect, 2)})"
+    with writing(engine) as transaction:
+        transaction.exec_driver_sql(statement, [("a", 0), ("b", 0)])
+
+    def fail() -> None:
+        with writing(engine) as transaction:
+            transaction.exec_driver_sql(statement, ("c", 0))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with engine.connect() as connection:
+        names = connection.execute(text("SELECT name FROM users ORDER BY name")).scalars().all()
+    assert names == ["a", "b", "demo"]
+
+
+@pytest.mark.parametrize("backends", [("postgresql", "memory")], ids=["postgresql+memory"], indirect=True)
+def test_lost_connection_is_told_from_a_refusal(engine: Engine, sql: Callable[[str], Any]) -> None:
+    """PostgreSQL was restarted in the middle of a transaction: the connection is not used again."""
+
+    def lose() -> None:
+        with writing(engine) as transaction:
+            [(pid,)] = transaction.exec_driver_sql("SELECT pg_backend_pid()", ()).fetchall()
+            sql(f"SELECT pg_terminate_backend({pid})")
+            transaction.exec_driver_sql("SELECT 1", ())
+
+    with pytest.raises(OperationalError) as error:
+        lose()
+    assert error.value.connection_invalidated
+    with writing(engine) as transaction:
+        assert transaction.exec_driver_sql("SELECT 1", ()).fetchall() == [(1,)]
 
 
 def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:

@@ -58,6 +58,60 @@ def test_large_collections_are_cut(more: dict[str, Any]) -> None:
     assert {name: event[name] for name in NEEDED} == NEEDED
 
 
+def test_marker_says_how_much_was_cut() -> None:
+    """Only what is too long is cut, as little as possible, wherever it stands."""
+    event = json.loads(encode_within({**NEEDED, "output": "x" * 70_000, "analysis": {"notes": ["y" * 60_000, "z"]}}))
+    assert event["output"] == "x" * 16_384 + "… [53616 characters cut]"
+    assert event["analysis"] == {"notes": ["y" * 16_384 + "… [43616 characters cut]", "z"]}
+    event = json.loads(encode_within({**NEEDED, **{f"field{n}": "x" * 20_000 for n in range(20)}}))
+    assert {event[f"field{n}"] for n in range(20)} == {"x" * 1024 + "… [18976 characters cut]"}
+
+
+def test_long_lists_keep_their_beginning() -> None:
+    """A hundred items, also of lists within others."""
+    event = json.loads(
+        encode_within({**NEEDED, "suggestions": ["x" * 1000] * 101, "rows": {"all": [[n] * 300 for n in range(300)]}})
+    )
+    assert len(event["suggestions"]) == 100
+    assert event["rows"]["all"] == [[n] * 100 for n in range(100)]
+
+
+def test_of_too_many_fields_the_known_ones_are_kept() -> None:
+    """What the specification requires, and what readers need most; long texts and lists in them are cut once more."""
+    known = {
+        **NEEDED,
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "duration_ms": 5,
+        "error": "e" * 100,
+        "analysis": "a",
+        "suggestions": ["s" * 100] * 20,
+        "final_status": "failed",
+        "summary": {"passed": 1},
+        "test_id": 3,
+        "attempt": 2,
+        "epoch": "name",
+        "outcome": "wrong-answer",
+        "cpu_ms": 1,
+        "memory_kb": 2,
+        "group": "samples",
+        "score": 1.5,
+        "max_score": 3,
+    }
+    event = json.loads(encode_within({**{f"field{n}": n for n in range(10_000)}, **known}))
+    cut = {"error": "e" * 64 + "… [36 characters cut]", "suggestions": ["s" * 64 + "… [36 characters cut]"] * 10}
+    assert event == {**known, **cut}
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "😀"])
+def test_event_of_exactly_the_limit_is_whole(letter: str) -> None:
+    """It is counted in bytes; of one that is a byte longer, a text is cut."""
+    event = {**NEEDED, "output": letter * 500}
+    size = len(encode_within(event).encode())
+    assert json.loads(encode_within(event, size)) == event
+    assert "characters cut]" in encode_within({**event, "output": letter * 2000}, size)
+    assert len(encode_within(event, size - 1).encode()) < size
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=300),
     lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=20), inner, max_size=8),

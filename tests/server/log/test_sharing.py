@@ -36,13 +36,33 @@ def refusal(engine: Engine, *, joined: bool) -> str | None:
 def test_a_process_without_redis_is_alone(engine: Engine, database: str) -> None:
     """Whoever comes second is told of `--redis`, whether it has one or not, and can come when the first has gone."""
     other = open_database(database)
+    shown = other.url.render_as_string(hide_password=True)
     with using(engine, joined=False):
-        for joined in (False, True):
-            message = refusal(other, joined=joined)
-            assert message is not None
-            assert "--redis" in message
+        with pytest.raises(ServeError) as error, using(other, joined=False):
+            pass
+        assert error.value.message == (
+            f"Another server uses the database {shown}; several processes on one database need --redis."
+        )
+        assert error.value.hint == (
+            "Give all of them the same --redis URL, stop the other one, or choose another database."
+        )
+        with pytest.raises(ServeError) as error, using(other, joined=True):
+            pass
+        assert error.value.message == (
+            f"A server without --redis uses the database {shown}, so no other process can use it."
+        )
+        assert error.value.hint == "Restart that server with the same --redis URL, or choose another database."
     assert refusal(other, joined=False) is None
     other.dispose()
+
+
+def test_a_database_in_memory_is_nobody_elses() -> None:
+    """There is no file to lock."""
+    one, other = open_database("sqlite://"), open_database("sqlite://")
+    with using(one, joined=False), using(other, joined=False):
+        pass
+    for engine in (one, other):
+        engine.dispose()
 
 
 def test_processes_with_redis_share(engine: Engine, database: str) -> None:

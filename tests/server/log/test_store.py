@@ -394,6 +394,168 @@ def test_what_waits_for_an_able_worker_learns_its_place(engine: Engine) -> None:
     store.close()
 
 
+def test_what_waits_for_another_worker_is_told_so_once(engine: Engine) -> None:
+    """Whoever finds out first; it gives up its place in the queue all the same once nobody knows it."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    other, last = (store.create(replace(new(), problem=slug))[0].id for slug in ("new", "echo"))
+    assert list(store.waiting.tell_waiting([other])) == [other]
+    assert store.waiting.tell_unable(ABLE, 10) == {}
+    assert store.waiting.tell_waiting([other]) == {}
+    told = [json.loads(record.text) for record in store.lookup.page(other, 1, 10).records]
+    assert [event["detail"] for event in told] == ["Waits for a worker that can judge new in python."]
+    now.append(1001.0)
+    assert list(store.waiting.update_queue_positions(10)) == [last]
+    assert last_event(store, last)["queue_position"] == 1
+    store.close()
+
+
+def test_those_in_front_are_told_first(engine: Engine) -> None:
+    """Where a transaction is bounded: their place of those that moved, and that no worker can judge it."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    ids = [store.create(new())[0].id for _ in range(4)]
+    assert store.leases.claim_next("worker", ABLE, 3600) is not None
+    now.append(1001.0)
+    assert [list(store.waiting.update_queue_positions(1)) for _ in range(4)] == [[each] for each in ids[1:]] + [[]]
+    assert [list(store.waiting.tell_unable({}, 2)) for _ in range(2)] == [[], []]
+    store.cancel(ids[0], DEMO_USER)
+    told = [store.waiting.tell_unable({}, 2) for _ in range(3)]
+    assert [list(each) for each in told] == [ids[1:3], ids[3:], []]
+    assert [record.committed for record in told[0][ids[1]]] == [1001.0]
+    store.close()
+
+
+def test_only_what_waits_is_told_that_it_waits(engine: Engine) -> None:
+    """Not what is judged, what has ended, or what does not exist; and not twice in a row."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    judged, ended, waiting = (store.create(new())[0].id for _ in range(3))
+    assert store.leases.claim_next("worker", ABLE, 3600) is not None
+    store.cancel(ended, DEMO_USER)
+    now.append(1001.0)
+    [[record]] = store.waiting.tell_waiting([judged, ended, waiting, 999]).values()
+    assert (last_event(store, waiting)["seq"], record.committed) == (2, 1001.0)
+    assert store.waiting.tell_waiting([judged, ended, waiting]) == {}
+    store.waiting.update_queue_positions(10)
+    assert list(store.waiting.tell_waiting([waiting])) == [waiting]
+    # It keeps its place.
+    assert store.leases.claimable(10, "", ABLE) == [waiting]
+    store.close()
+
+
+def test_queue_is_what_has_neither_verdict_nor_worker(engine: Engine) -> None:
+    """A worker that has vanished is none, as soon as its lease is over."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    first, *_ = [store.create(new())[0].id for _ in range(4)]
+    assert store.leases.queue_length() == 4
+    claimed(store, first, lease=60)
+    claimed(store, first, lease=10)
+    assert store.leases.queue_length() == 2
+    now.append(1010.0)
+    assert store.leases.queue_length() == 2
+    now.append(1011.0)
+    assert store.leases.queue_length() == 3
+    store.cancel(first, DEMO_USER)
+    assert store.leases.queue_length() == 3
+    store.close()
+
+
+def test_whether_others_are_judging_for_a_while(engine: Engine) -> None:
+    """A worker that waits for the others looks at what they claimed long ago and still hold."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id = store.create(new())[0].id
+    assert not store.leases.others_hold("other", 0)
+    claim = claimed(store, submission_id, lease=60)
+    now.append(1005.0)
+    held = {seconds: store.leases.others_hold("other", seconds) for seconds in (0, 5, 6)}
+    assert held == {0: True, 5: True, 6: False}
+    assert not store.leases.others_hold("worker", 0)
+    now.append(1060.0)
+    assert not store.leases.others_hold("other", 0)
+    assert store.leases.renew(claim, 60)
+    assert store.leases.others_hold("other", 0)
+    store.cancel(submission_id, DEMO_USER)
+    assert not store.leases.others_hold("other", 0)
+    store.close()
+
+
+def test_a_lease_lasts_as_long_as_it_was_given(engine: Engine) -> None:
+    """From the claim, and again from each renewal."""
+    now = [1000.0]
+    store = Store(engine, lambda: now[-1])
+    submission_id = store.create(new())[0].id
+    claim = claimed(store, submission_id, lease=12)
+    now.append(1012.0)
+    assert store.interruptions.take_back(10) == {}
+    assert store.leases.renew(claim, 12)
+    now.append(1024.0)
+    assert store.interruptions.take_back(10) == {}
+    now.append(1024.5)
+    assert list(store.interruptions.take_back(10)) == [submission_id]
+    store.close()
+
+
+def test_vanished_workers_submissions_come_back_in_order(store: Store) -> None:
+    """The oldest first, each with its place."""
+    ids = [store.create(new())[0].id for _ in range(3)]
+    for each in ids:
+        claimed(store, each, lease=-1)
+    assert list(store.interruptions.take_back(10)) == ids
+    assert [last_event(store, each)["queue_position"] for each in ids] == [1, 2, 3]
+
+
+def test_the_judges_own_last_events_are_kept(store: Store) -> None:
+    """Where it had said itself why there is no verdict; without them, the store says it."""
+    first, second = (store.create(new())[0].id for _ in range(2))
+    ending = [
+        {"type": "error_analysis", "test_name": "One", "error": "no space"},
+        {"type": "complete", "final_status": "error", "summary": {"total_tests": 3}},
+    ]
+    records = store.interruptions.fail(claimed(store, first), Failure("Full.", ending), 1, 5)
+    assert [json.loads(each.text)["type"] for each in records] == ["error_analysis", "complete"]
+    assert all(each.committed for each in records)
+    claim = claimed(store, second)
+    append(store, second, [{"type": "status_update", "status": "testing", "total_tests": 4}, result("One")])
+    status, verdict = (json.loads(each.text) for each in store.interruptions.fail(claim, Failure("Full."), 1, 5))
+    assert (status["status"], status["attempt"], status["detail"]) == ("failed", 1, "Full.")
+    assert (verdict["final_status"], verdict["summary"]["total_tests"], verdict["summary"]["passed"]) == ("error", 4, 1)
+
+
+def test_a_worker_says_itself_that_it_judges_again(store: Store) -> None:
+    """The snapshot follows the attempt that its events name."""
+    submission_id = store.create(new())[0].id
+    attempts = []
+    for event in ({"attempt": 1}, {"attempt": 2}, {}):
+        append(store, submission_id, [{"type": "status_update", "status": "testing", **event}])
+        attempts.append(store.lookup.snapshot(submission_id, DEMO_USER).attempt)
+    assert attempts == [0, 2, 2]
+
+
+def test_only_a_failed_build_has_a_log(store: Store) -> None:
+    """What other statuses say in detail is no compiler's output."""
+    submission_id = store.create(new())[0].id
+    append(store, submission_id, [{"type": "status_update", "status": "building", "detail": "step 1"}])
+    append(store, submission_id, [{"type": "status_update", "status": "build_failed", "detail": ""}])
+    assert store.lookup.snapshot(submission_id, DEMO_USER).build_log is None
+
+
+def test_single_facts_about_submissions(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The problem, where the logs of many end, and whether the database can be written."""
+    monkeypatch.setattr("subcli.server.log.lookup._IDS_PER_QUERY", 2)
+    store = Store(engine, lambda: 1000.0)
+    made = [store.create(new())[0] for _ in range(5)]
+    assert store.lookup.problem(made[0].id) == "echo"
+    ends = store.lookup.ends({*(each.id for each in made), 999})
+    assert ends == {each.id: LogEnd(1, each.epoch) for each in made}
+    store.try_to_write()
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT written_at FROM write_probes")).scalars().all() == [1000.0]
+    store.close()
+
+
 def test_what_another_worker_is_judging_only_waits_its_turn(store: Store) -> None:
     """A worker that does not know a problem says nothing where another one does."""
     first, second = (store.create(replace(new(), problem="new"))[0].id for _ in range(2))

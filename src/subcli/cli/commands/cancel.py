@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
     def cancel(
         common: Common,
         streams: Streams,
-        id: Annotated[str | None, typer.Argument(metavar="[ID or URL]", help="Default: the latest.")] = None,
+        id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id or page URL. Default: the latest.")] = None,
     ) -> int:
         """Stop judging a submission; its verdict becomes cancelled."""
         server, number = submission(id) if id is not None else (None, None)

@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
             # Some installers make packages of links.
             source = read_source([str(path)], follow_links=True)
             job = run.CodeToSubmit(source=source, problem=PROBLEM, language="python")
-            options = Options(plain=plain, follow_up="subcli serve", resume=_RESUME)
+            options = Options(plain=plain, follow_up="subcli serve", has_page=False, resume=_RESUME)
             return run.submit(common, streams, options, settings, job)
 
 

@@ -135,10 +135,10 @@ async def _fetch(client: Client, problem: str, language: str | None) -> Template
     found = await client.problem(problem)
     languages = languages_in(found)
     chosen = language or ("python" if "python" in languages or not languages else languages[0])
-    return _as_template(slug_of(found) or problem, chosen, await client.template(problem, chosen))
+    return as_template(slug_of(found) or problem, chosen, await client.template(problem, chosen))
 
 
-def _as_template(problem: str, language: str, answer: dict[str, Any]) -> Template:
+def as_template(problem: str, language: str, answer: dict[str, Any]) -> Template:
     """The server's answer, checked."""
     files, submitted = answer.get("files"), answer.get("submit")
     if not isinstance(files, dict) or not files or not all(isinstance(text, str) for text in files.values()):

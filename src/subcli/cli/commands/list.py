@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command
+from subcli.cli.common import Common, command, whole_number
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
@@ -26,10 +26,10 @@ def register(app: typer.Typer) -> None:
         common: Common,
         streams: Streams,
         limit: Annotated[
-            int, typer.Option("--limit", metavar="N", min=1, max=100, help="List at most this many.")
+            int, typer.Option("--limit", metavar="N", parser=whole_number(1, 100), help="List at most this many.")
         ] = 20,
         problem: Annotated[
-            str | None, typer.Option("--problem", metavar="ID or SLUG", help="List only those for this problem.")
+            str | None, typer.Option("--problem", metavar="PROBLEM", help="List only those for this id or slug.")
         ] = None,
         user: Annotated[
             str | None, typer.Option("--user", metavar="NAME", help="List this user's. For teachers.")

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import typer
 
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     def open_(
         common: Common,
         streams: Streams,
-        id: Annotated[str | None, typer.Argument(metavar="[ID or URL]", help="Default: the latest.")] = None,
+        id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id or page URL. Default: the latest.")] = None,
     ) -> int:
         """Open a submission's page in the browser."""
         server, number = submission(id) if id is not None else (None, None)
@@ -64,12 +64,25 @@ def run(common: Common, streams: Streams, number: int | None, server: str | None
         streams.write_error(f"{with_options(audience, common.for_server(server))}\n")
     if redirect_target(expected, url) is None:
         _ask_about_other_host(common, streams, url, expected)
-    elif page_token:
+    else:
         # Not printed: scripts compare the address, and the page shows everything without it.
-        url = f"{url}?token={page_token}"
+        url = _with_query(url, token=page_token, theme=_theme(streams))
     if not _browse(streams, url):
         raise UsageError("No browser found.", hint="Open the address above, or set BROWSER.")
     return 0
+
+
+def _with_query(url: str, **fields: str) -> str:
+    query = urlencode({name: value for name, value in fields.items() if value})
+    return f"{url}?{query}" if query else url
+
+
+def _theme(streams: Streams) -> str:
+    """The theme that the page is to have; empty for the usual one."""
+    from subcli.output.terminal.console import theme_name
+
+    name = theme_name(streams.env)
+    return "" if name == "default" else name
 
 
 async def _page_token(client: Client) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, submission
+from subcli.cli.common import Common, command, expanded, submission
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
+from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from subcli.client.client import Client
+    from subcli.shared.run_trace import RunTrace
 
 _FIELDS: Final = (
     "submission_id",
@@ -25,29 +29,88 @@ _FIELDS: Final = (
     "finished_at",
     "url",
     "build_log",
+    "compared_to",
 )
 
 
 def register(app: typer.Typer) -> None:
     """Register the command."""
 
-    @command(app, "status", example="subcli status 12 --json")
+    @command(app, "status", example="subcli status 12 --json\nsubcli status 12 --test 'Split Vote' --diagram")
     def status(
         common: Common,
         streams: Streams,
-        id: Annotated[str | None, typer.Argument(metavar="[ID or URL]", help="Default: the latest.")] = None,
+        id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id or page URL. Default: the latest.")] = None,
+        test: Annotated[
+            str | None, typer.Option("--test", metavar="NAME", help="Show only this test, by its name or id.")
+        ] = None,
+        diagram: Annotated[
+            bool, typer.Option("--diagram", help="Draw how a test on several nodes failed. Default: the first.")
+        ] = False,
+        plain: Annotated[bool, typer.Option("--plain", help="With `--diagram`: sentences, no drawing.")] = False,
+        svg: Annotated[
+            Path | None,
+            typer.Option("--svg", metavar="FILE", callback=expanded, help="Write that drawing to an SVG file."),
+        ] = None,
     ) -> int:
         """Show the current state of a submission."""
         server, number = submission(id) if id is not None else (None, None)
-        return run(common, streams, number, server)
+        if diagram or svg is not None:
+            return draw(common, streams, number, server, test=test, plain=plain, svg=svg)
+        if plain:
+            raise UsageError("`--plain` needs `--diagram`.", hint="`subcli status` always prints lines.")
+        return run(common, streams, number, server, test=test)
 
 
-def run(common: Common, streams: Streams, number: int | None, server: str | None = None) -> int:
+def draw(
+    common: Common,
+    streams: Streams,
+    number: int | None,
+    server: str | None = None,
+    *,
+    test: str | None = None,
+    plain: bool = False,
+    svg: Path | None = None,
+) -> int:
+    """Draw how a test on several nodes failed.
+
+    Args:
+        number: the submission's id; ``None``: the latest one.
+        server: the one whose URL was pasted.
+        test: its name or id; ``None``: the first failed one that can be drawn.
+        plain: tell it in sentences.
+        svg: the file to write it to, instead of printing it.
+
+    Raises:
+        SubcliError: There is no such submission, test or trace, or the file cannot be written.
+    """
+    from subcli.cli.diagram import failed_with_trace, fetch_trace, show_diagram, test_named, write_svg
+
+    async def call(client: Client) -> tuple[int, Mapping[str, Any], RunTrace]:
+        chosen = number if number is not None else await client.latest()
+        tests = [row for row in await client.api.tests_with_retry(chosen) if isinstance(row, dict)]
+        found = failed_with_trace(tests, chosen)[0] if test is None else test_named(tests, test, chosen)
+        return chosen, found, await fetch_trace(client, chosen, found)
+
+    chosen, found, trace = request(common, streams, call, pasted_server=server)
+    if svg is not None:
+        write_svg(streams, svg, trace, found, chosen)
+    if svg is None or common.json:
+        show_diagram(streams, trace, found, chosen, plain=plain, json=common.json)
+    elif not common.quiet:
+        streams.write(f"{svg}\n")
+    return exits.OK
+
+
+def run(
+    common: Common, streams: Streams, number: int | None, server: str | None = None, *, test: str | None = None
+) -> int:
     """Print one submission.
 
     Args:
         number: its id; ``None``: the latest submission.
         server: the one whose URL was pasted.
+        test: the only test to show, by its name or id.
 
     Raises:
         SubcliError: It does not exist, or the request failed.
@@ -61,6 +124,10 @@ def run(common: Common, streams: Streams, number: int | None, server: str | None
         return {**snapshot, **ours}, [test for test in tests if isinstance(test, dict)]
 
     snapshot, tests = request(common, streams, call, pasted_server=server)
+    if test is not None:
+        from subcli.cli.diagram import test_named
+
+        tests = [test_named(tests, test, snapshot["submission_id"])]
     if common.json:
         streams.print_json({**_status_object(snapshot), "tests": tests})
     elif common.quiet:

@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Argument(metavar="[PATH]...", help="Files or a directory; `-` is stdin.")
         ] = None,
         problem: Annotated[
-            str | None, typer.Option("--problem", metavar="ID or SLUG", help="Problem to solve.")
+            str | None, typer.Option("--problem", metavar="PROBLEM", help="Problem to solve: id or slug.")
         ] = None,
         language: Annotated[
             str | None,

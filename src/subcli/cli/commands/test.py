@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -18,12 +17,7 @@ from subcli.cli.watching.options import Compact, JunitXml, NoKeys, Notify, Optio
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.judge.job import Job
     from subcli.judge.problem import Problem
-    from subcli.judge.process.starter import Starter
-    from subcli.output.view import View
-    from subcli.settings.config import Settings
-    from subcli.workspace.source import Source
 
 _ENDED: Final = "Nothing keeps running: the judge and everything it started have ended."
 
@@ -37,7 +31,8 @@ def register(app: typer.Typer) -> None:
         codes=exits.JUDGING,
         example="subcli test   # in a directory that `subcli init` made\n"
         "subcli test solution.py --problem ./my-problem\n"
-        "subcli test solution.cpp --problem ./hello --case 'sample/*'",
+        "subcli test solution.cpp --problem ./hello --case 'sample/*'\n"
+        "subcli test --replay 12:'Split Vote'   # the same failure on this machine",
     )
     def test(
         common: Common,
@@ -57,6 +52,21 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option("--case", metavar="NAME", help="Run only this case, or those that match `group/*`."),
         ] = None,
+        replay: Annotated[
+            str | None,
+            typer.Option(
+                "--replay", metavar="ID[:TEST]", help="Run failed tests of a submission again, on the same schedule."
+            ),
+        ] = None,
+        debug_node: Annotated[
+            str | None,
+            typer.Option("--debug-node", metavar="NODE", help="With `--replay`: run this node under a debugger."),
+        ] = None,
+        debugger: Annotated[
+            Literal["pdb", "debugpy"] | None,
+            typer.Option("--debugger", metavar="NAME", help="pdb or debugpy. Default: debugpy, if it is installed."),
+        ] = None,
+        diagram: Annotated[bool, typer.Option("--diagram", help="Draw how tests on several nodes failed.")] = False,
         follow_links: Annotated[
             bool, typer.Option("--follow-links", help="Follow links that lead outside the working tree.")
         ] = False,
@@ -69,6 +79,11 @@ def register(app: typer.Typer) -> None:
         notify: Notify = False,
     ) -> int:
         """Judge code on this machine, without a server."""
+        from dataclasses import replace
+
+        from subcli.cli.diagram import show_diagrams
+        from subcli.cli.judging_here import job_of, judge_here, problem_of, source_of, starter_of, warn_about
+        from subcli.cli.watching.local import LocalSession
         from subcli.cli.watching.reports import junit_report
 
         options = Options(
@@ -77,61 +92,27 @@ def register(app: typer.Typer) -> None:
         with junit_report(junit_xml, streams) as beside:
             require_server_extra()
             settings = common.settings(streams, language=language)
-            with _problem_of(problem, settings, streams) as found:
+            if replay is not None:
+                if case:
+                    raise UsageError("`--case` and `--replay` exclude each other.")
+                from subcli.cli.replay import Wanted, run
+
+                files = tuple(paths or ())
+                wanted = Wanted(replay, problem, files, debug_node, debugger, sandbox, follow_links, diagram)
+                return run(common, streams, options, wanted, settings, beside)
+            if debug_node is not None or debugger is not None:
+                raise UsageError("`--debug-node` is for a failure that is replayed.", hint="Add `--replay ID:TEST`.")
+            with problem_of(problem, settings, streams) as found:
                 _tell_limits_of(found, streams)
-                source = _source(paths or [], settings, problem, follow_links=follow_links)
-                _warn(source, streams)
+                source = source_of(paths or [], settings, problem, follow_links=follow_links)
+                warn_about(source, streams)
                 rerun = _rerun(paths or [], problem, language, sandbox)
-                job = _job(_selected(found, case or [], rerun), source, settings.language)
-                return _judge(common, streams, options, job, source, _starter(sandbox), beside)
-
-
-@contextlib.contextmanager
-def _problem_of(directory: Path | None, settings: Settings, streams: Streams) -> Iterator[Problem]:
-    """The problem in a directory, else the one that `subcli init` left here.
-
-    Raises:
-        UsageError: There is none, or it is not valid.
-    """
-    from subcli.judge.problem import ProblemError
-    from subcli.judge.problem_file import is_problem
-    from subcli.judge.snapshot import snapshot_of_one
-
-    with contextlib.ExitStack() as stack:
-        try:
-            if directory is None:
-                problem = _fetched(settings, here=is_problem(streams.cwd or Path()))
-            else:
-                problem = stack.enter_context(snapshot_of_one((streams.cwd or Path()) / directory))
-        except (ProblemError, OSError) as error:
-            raise UsageError(f"The problem cannot be used: {error}.", hint="`--problem DIR` names another.") from None
-        yield problem
-
-
-def _fetched(settings: Settings, *, here: bool) -> Problem:
-    """What `subcli init` left in this directory or one above it.
-
-    Args:
-        here: Whether this directory is itself a problem's.
-
-    Raises:
-        UsageError: There is no table `[test]`.
-        ProblemError: Its table `[test]` is not valid.
-    """
-    from subcli.judge.local import local_problem
-    from subcli.settings.files import PROJECT_FILE
-
-    if settings.project_dir is None:
-        hint = "Name its directory with `--problem DIR`, or use `subcli init`."
-        raise UsageError("No problem given.", hint="`--problem .` means the one in this directory." if here else hint)
-    problem = local_problem(settings.project_dir / PROJECT_FILE, settings.problem)
-    if problem is None:
-        raise UsageError(
-            f"{settings.project_dir / PROJECT_FILE} has no table [test]: only the server has what judges this problem, "
-            "such as tests or a program to talk to.",
-            hint="`subcli submit` uses the server; `--problem DIR` names your own problem.",
-        )
-    return problem
+                job = job_of(_selected(found, case or [], rerun), source, settings.language)
+                session = LocalSession(replace(job, traced=diagram), starter_of(sandbox))
+                code = judge_here(common, streams, options, session, source, beside)
+                if diagram:
+                    show_diagrams(common, streams, session)
+                return code
 
 
 def _rerun(paths: Sequence[str], problem: Path | None, language: str | None, sandbox: str) -> str:
@@ -174,16 +155,6 @@ def _selected(problem: Problem, names: Sequence[str], rerun: str) -> Problem:
     return replace(problem, cases=cases)
 
 
-def _source(paths: list[str], settings: Settings, problem: Path | None, *, follow_links: bool) -> Source:
-    from subcli.workspace.source import read_source
-
-    if paths:
-        return read_source(paths, follow_links=follow_links)
-    if settings.files and problem is None:
-        return read_source(list(settings.files), root=settings.project_dir, follow_links=follow_links)
-    raise UsageError("Nothing to judge.", hint="Name a file or a directory; `-` reads stdin.")
-
-
 def _tell_limits_of(problem: Problem, streams: Streams) -> None:
     """Say what cannot be judged here, and which settings of the project file are unknown."""
     from subcli.output.terminal import report
@@ -197,95 +168,3 @@ def _tell_limits_of(problem: Problem, streams: Streams) -> None:
             streams.stderr,
             streams.env,
         )
-
-
-def _warn(source: Source, streams: Streams) -> None:
-    from subcli.output.terminal import report
-
-    if note := source.note():
-        report.note(note, streams.stderr, streams.env)
-    for text in source.warnings():
-        report.warn(text, streams.stderr, streams.env)
-
-
-def _job(problem: Problem, source: Source, language: str | None) -> Job:
-    """What to judge, as a server would do it.
-
-    Raises:
-        UsageError: The language is not known, or not one of the problem's.
-    """
-    from subcli.judge.job import Job
-    from subcli.workspace.source import language_of_problem
-
-    if language is None:
-        sources = {name: each.source for name, each in problem.languages.items()}
-        language = language_of_problem(source, {"languages": list(problem.languages), "sources": sources})
-    if language not in problem.languages:
-        offered = ", ".join(sorted(problem.languages))
-        raise UsageError(f"{problem.slug} cannot be solved in {language!r}.", hint=f"Choose from {offered}.")
-    files = source.files
-    if source.single:
-        ((name, text),) = files.items()
-        files = {problem.languages[language].name_of_single(name if source.origins else None): text}
-    return Job(problem, language, files)
-
-
-def _starter(sandbox: str) -> Starter:
-    from subcli.judge.sandbox import Sandbox
-    from subcli.judge.sandbox.choice import SandboxError, choose
-
-    try:
-        return choose(Sandbox(sandbox), for_others=False).starter
-    except SandboxError as error:
-        raise UsageError(error.message, hint=error.hint) from None
-
-
-def _judge(
-    common: Common,
-    streams: Streams,
-    options: Options,
-    job: Job,
-    source: Source,
-    starter: Starter,
-    beside: Sequence[View],
-) -> int:
-    """Judge, show it as a server's judging is shown, and return the exit code."""
-    from subcli.cli.runtime import Interrupts, run
-    from subcli.cli.watching.local import LocalSession
-    from subcli.cli.watching.loop import follow_all
-    from subcli.cli.watching.notices import StderrNotices
-    from subcli.cli.watching.operator import TerminalOperator
-    from subcli.cli.watching.views import make_view
-
-    session = LocalSession(job, starter)
-
-    async def main(interrupts: Interrupts) -> int:
-        view = make_view(
-            common,
-            options,
-            streams,
-            several=False,
-            beside=beside,
-            origin=source.origin,
-            operator=TerminalOperator(interrupts, None),
-        )
-        interrupts.view = view
-        try:
-            notices = StderrNotices(common, several=False, streams=streams)
-            return await follow_all([session], view, notices, options, interrupts, streams)
-        finally:
-            view.close()
-
-    try:
-        return run(main, streams)
-    finally:
-        for fault in session.faults:
-            _tell(fault, streams)
-
-
-def _tell(fault: str, streams: Streams) -> None:
-    """Say what is wrong with the problem or the judge: the user is its author, or can ask the author."""
-    from subcli.output.printable import printable
-    from subcli.output.terminal import report
-
-    report.warn(printable(fault.strip()), streams.stderr, streams.env)

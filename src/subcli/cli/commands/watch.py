@@ -37,7 +37,9 @@ def register(app: typer.Typer) -> None:
     def watch(
         common: Common,
         streams: Streams,
-        ids: Annotated[list[str] | None, typer.Argument(metavar="[ID or URL]...", help="Default: the latest.")] = None,
+        ids: Annotated[
+            list[str] | None, typer.Argument(metavar="[ID]...", help="Id or page URL. Default: the latest.")
+        ] = None,
         after_seq: AfterSeq = None,
         timeout: Timeout = None,
         fail_fast: FailFast = False,

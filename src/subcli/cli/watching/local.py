@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from subcli.client.session import Shown
+from subcli.core.replay import Replayed, compare
 from subcli.core.submission import LOCAL_ID, Connection
 from subcli.core.watch import Watch
 from subcli.shared.encoding import encode_any, timestamp
 from subcli.shared.protocol import TERMINAL_STATUSES
+from subcli.shared.run_trace import RunTrace, decode_trace, unpack
 
 if TYPE_CHECKING:
     from subcli.judge.events import Event
     from subcli.judge.job import Job
     from subcli.judge.process.starter import Starter
 
+NOTHING: Final[Mapping[str, RunTrace]] = MappingProxyType({})
 _FOR_ITS_CALLER = ("time_out", "shortage")
 """Fields of the verdict that are for the judge's caller, and that no server sends."""
 
@@ -29,15 +33,24 @@ class LocalSession:
     Attributes:
         watch: its state.
         faults: what is wrong with the judge or the problem, in full, for the user of this machine.
+        traces: how tests have failed here, by their ids, if the job asks for that.
+        names: the names of the tests that have ended, by their ids.
+        replayed: what the replay of each recorded failure has shown.
 
     Args:
         job: what to judge.
         starter: what the solution's processes run under.
+        recorded: if failures are replayed: how they happened on the server, by the ids of their tests. After the result
+            of each of these tests an event of the type `replay` compares the two.
     """
 
-    def __init__(self, job: Job, starter: Starter) -> None:
+    def __init__(self, job: Job, starter: Starter, recorded: Mapping[str, RunTrace] = NOTHING) -> None:
         self.watch = Watch(LOCAL_ID, problem=job.problem.slug, language=job.language)
         self.faults: list[str] = []
+        self.replayed: dict[str, Replayed] = {}
+        self._recorded = recorded
+        self.traces: dict[str, RunTrace] = {}
+        self.names: dict[str, str] = {}
         self._job = job
         self._starter = starter
         self._seq = 0
@@ -63,6 +76,7 @@ class LocalSession:
 
     async def _attempt(self, attempt: int) -> AsyncGenerator[Sequence[Shown], None]:
         """Judge once. The final event is left out if the first attempt does not count."""
+        from subcli.judge.events import RUN_TRACE, packed_of
         from subcli.judge.supervise.engine import judge
 
         job = replace(self._job, attempt=attempt, alone=attempt > 1)
@@ -79,9 +93,25 @@ class LocalSession:
                     self._is_contended = event.get("time_out") == "contended" and is_failed
                     if self._is_contended and attempt == 1:
                         return
-                for each in (*ending, event):
+                if event["type"] == RUN_TRACE:
+                    self.traces[str(event["test_id"])] = decode_trace(unpack(packed_of(event)))
+                    continue
+                for each in (*ending, event, *self._compared(event)):
                     yield self._told(each, attempt)
                 ending.clear()
+
+    def _compared(self, event: Event) -> list[Event]:
+        """What is to be told after a result: how it compares with what the server has recorded."""
+        test_id = str(event.get("test_id"))
+        if event["type"] == "test_result":
+            self.names[test_id] = str(event["test_name"])
+        recorded = self._recorded.get(test_id) if event["type"] == "test_result" else None
+        if recorded is None:
+            return []
+        here = self.traces.get(test_id)
+        found = compare(test_id, str(event["test_name"]), recorded, here, str(event["status"]))
+        self.replayed[test_id] = found
+        return [found.event()]
 
     def _told(self, event: Event, attempt: int) -> Sequence[Shown]:
         """The events that the watch returns for an event of the judge."""

@@ -219,6 +219,7 @@ class _Following:
             verdict=verdict,
             error=error,
             follow_up=self._options.follow_up,
+            at_home=self._options.at_home,
             options=self._options.for_server,
         )
         self.endings[submission_id] = ending

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import expanded
+from subcli.cli.common import expanded, whole_number
 from subcli.core.errors import WatchTimeoutError
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ Timeout: TypeAlias = Annotated[
     ),
 ]
 MaxAttempts: TypeAlias = Annotated[
-    int, typer.Option("--max-attempts", metavar="N", min=0, help="Maximum number of reconnects in a row.")
+    int,
+    typer.Option("--max-attempts", metavar="N", parser=whole_number(0), help="Maximum number of reconnects in a row."),
 ]
 Compact: TypeAlias = Annotated[bool, typer.Option("--compact", help="Show only failures and the verdict.")]
 Plain: TypeAlias = Annotated[bool, typer.Option("--plain", help="Print lines instead of the live screen.")]
 NoKeys: TypeAlias = Annotated[bool, typer.Option("--no-keys", help="Take no keys in the live screen.")]
 AfterSeq: TypeAlias = Annotated[
-    int | None, typer.Option("--after-seq", metavar="N", min=0, help="Start after this event.")
+    int | None, typer.Option("--after-seq", metavar="N", parser=whole_number(0), help="Start after this event.")
 ]
 JunitXml: TypeAlias = Annotated[
     Path | None,
@@ -91,8 +92,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         notify: notify the user at the end.
         after_seq: begin after this event.
         for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
-        follow_up: the only command to suggest if there is nothing to look at afterwards; empty: none; ``None``: `subcli
-            status ID` after a verdict, `subcli watch ID` after an interruption.
+        follow_up: the only command to suggest if there is nothing to look at afterwards; empty: none; ``None``: what
+            helps most after a verdict, `subcli watch ID` after an interruption.
+        at_home: the problem whose tests `subcli test` runs in this directory.
+        has_page: whether the submission's page outlives the command.
         resume: how to continue without a verdict; ``None``: `subcli watch ID`.
         started: monotonic seconds at which the command began.
     """
@@ -108,6 +111,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     after_seq: int = 0
     for_server: str = ""
     follow_up: str | None = None
+    at_home: str | None = None
+    has_page: bool = True
     resume: str | None = None
     started: float = msgspec.field(default_factory=time.monotonic)
 

@@ -122,7 +122,8 @@ def submit(
                 if no_watch:
                     _print_submitted(common, streams, number, answer, options.command("watch", number))
                     return exits.OK
-                url = str(answer["url"])
+                is_shown = options.has_page or common.json
+                url = str(answer["url"]) if is_shown else None
                 watched = Watch(
                     number,
                     after_seq=options.after_seq,
@@ -132,7 +133,7 @@ def submit(
                     url=url,
                 )
                 with desk.view(several=False, origin=job.source.origin) as view:
-                    view.submitted(number, answer)
+                    view.submitted(number, {**answer, "url": url})
                     view.flush()
                     return await desk.follow([client.session(watched, own_submit=True)], view)
 
@@ -157,7 +158,7 @@ class _Desk:
     ) -> None:
         self._common = common
         self._streams = streams
-        self._options = options
+        self._options = msgspec.structs.replace(options, at_home=settings.at_home)
         self._settings = settings
         self._interrupts = interrupts
         self._beside = beside

@@ -10,11 +10,11 @@ from subcli.judge.process.text import last_line
 def general(evidence: Evidence, context: Context) -> Finding:
     """Describe what was seen without guessing at a cause; what the author says of it comes first."""
     if evidence.kind == "judge":
+        analysis = "The judge could not run the tests of this problem. This is not the submission's fault. "
         return Finding(
             category="judge_error",
-            analysis="The judge could not run the tests of this problem. This is not the submission's fault. "
-            + last_line(evidence.stderr),
-            suggestions=("Tell the operator of this server.",),
+            analysis=evidence.explanation or analysis + last_line(evidence.stderr),
+            suggestions=evidence.suggestions or ("Tell the operator of this server.",),
         )
     if evidence.explanation:
         return Finding(category="unknown", analysis=evidence.explanation, suggestions=evidence.suggestions)

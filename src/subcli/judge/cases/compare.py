@@ -10,20 +10,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from itertools import compress
-from operator import ne, sub
+from itertools import compress, repeat
+from operator import le, mul, ne, not_, sub
 from typing import Final
 
 from subcli.judge.cases.difference import LONG_BYTES, Difference, Kind, Place, place
 from subcli.judge.cases.model import Comparison
 
-_WITHOUT_EXPONENT: Final = re.compile(rb"([+-]?[0-9.]+)[eE][+-]?")
-"""A number whose exponent is missing: the C library reads it, Python does not."""
-_HEXADECIMAL: Final = re.compile(
-    rb"[+-]?0[xX]([0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\.[0-9a-fA-F]+|\.(?![pP]))(?:[pP]([+-]?[0-9]*))?"
-)
-
-_NO_EXPONENT: Final = (b"", b"+", b"-")
+_TWO_EXPONENTS: Final = re.compile(rb"e[^\n]*e")
+_HEXADECIMALS: Final = re.compile(rb"(?:[+-]?0x(?:[0-9a-f]+(?:\.[0-9a-f]*)?|\.[0-9a-f]+|\.(?!p))(?:p[+-]?[0-9]*)?\n)+")
+"""One on each line, in small letters."""
 _TOKEN: Final = re.compile(rb"\S*")
 _MASK: Final = bytes(byte if bytes([byte]).isspace() else ord("x") for byte in range(256))
 _CHUNK: Final = 2048
@@ -110,14 +106,11 @@ def _are_close(wanted: Sequence[bytes], got: Sequence[bytes], absolute: float, r
     Where the absolute tolerance suffices, nothing runs in Python for each number: there may be millions.
     """
     try:
-        numbers = list(map(float, wanted))
-        errors = list(map(abs, map(sub, numbers, map(float, got))))
+        numbers = _numbers(wanted)
+        errors = list(map(abs, map(sub, numbers, _numbers(got))))
     except ValueError:
         return False
-    # Infinite numbers, and those that Python alone reads, are none. What is not a number is close to nothing.
-    if not math.isfinite(sum(errors) + sum(map(abs, numbers))) or any(b"_" in b"".join(some) for some in (wanted, got)):
-        return False
-    if max(errors) <= absolute:
+    if max(errors) <= absolute or all(map(le, errors, map(mul, repeat(relative), map(abs, numbers)))):
         return True
     return all(error <= absolute or error <= relative * abs(a) for error, a in zip(errors, numbers, strict=True))
 
@@ -139,30 +132,80 @@ def _is_close(wanted: bytes, got: bytes, absolute: float, relative: float) -> bo
 
 def _number(token: bytes) -> float | None:
     """The finite number that `scanf` reads from the whole token."""
-    if b"x" in token or b"X" in token:
-        return _hexadecimal(token)
-    if found := _WITHOUT_EXPONENT.fullmatch(token):
-        token = found[1]
     try:
-        value = float(token)
+        return _numbers([token])[0]
     except ValueError:
         return None
-    # What is not a number is not equal to itself. Python allows underscores between digits.
-    return value if value - value == 0 and b"_" not in token else None
 
 
-def _hexadecimal(token: bytes) -> float | None:
-    found = _HEXADECIMAL.fullmatch(token)
-    if not found:
-        return None
-    digits, exponent = found.groups()
-    if digits == b".":
-        return 0.0
+def _numbers(tokens: Sequence[bytes]) -> list[float]:
+    """The finite numbers that `scanf` reads from whole tokens, of which there is at least one.
+
+    Raises:
+        ValueError: It does not from one of them.
+    """
     try:
-        # Without the `p` of an exponent that is missing.
-        return float.fromhex(token[: found.end(1)].decode() if exponent in _NO_EXPONENT else token.decode())
+        numbers = list(map(float, tokens))
+    except ValueError:
+        numbers = _odd_numbers(tokens)
+    # Python allows underscores between digits.
+    if not all(map(math.isfinite, numbers)) or b"_" in b"".join(tokens):
+        raise ValueError
+    return numbers
+
+
+def _odd_numbers(tokens: Sequence[bytes]) -> list[float]:
+    """The numbers where not all are written as in Python. As above, nearly nothing runs in Python for each of them.
+
+    Raises:
+        ValueError: One is no number.
+    """
+    lines = b"\n".join([*tokens, b""]).lower()
+    if b"x" not in lines:
+        return _decimals(lines)
+    if _HEXADECIMALS.fullmatch(lines):
+        return _hexadecimals(lines)
+    words = lines.splitlines(keepends=True)
+    are_hexadecimal = [b"x" in word for word in words]
+    hexadecimals = b"".join(compress(words, are_hexadecimal))
+    if not _HEXADECIMALS.fullmatch(hexadecimals):
+        raise ValueError
+    found = iter(_hexadecimals(hexadecimals))
+    others = iter(_decimals(b"".join(compress(words, map(not_, are_hexadecimal)))))
+    return [next(found) if is_hexadecimal else next(others) for is_hexadecimal in are_hexadecimal]
+
+
+def _decimals(lines: bytes) -> list[float]:
+    """Numbers, one on each line, of which the exponent may be missing: the C library reads `1e`, Python does not.
+
+    Raises:
+        ValueError: One is no number.
+    """
+    text = _without(lines, b"e")
+    if b"e" in text and _TWO_EXPONENTS.search(lines):
+        raise ValueError
+    return list(map(float, text.split(b"\n")[:-1]))
+
+
+def _hexadecimals(lines: bytes) -> list[float]:
+    """Numbers such as `0x1p3`, one on each line, of which digits or the exponent may be missing.
+
+    Raises:
+        ValueError: One is not finite.
+    """
+    text = _without(lines, b"p").replace(b"x.\n", b"x0\n").decode()
+    try:
+        return list(map(float.fromhex, text.split("\n")[:-1]))
     except OverflowError:
-        return None
+        raise ValueError from None
+
+
+def _without(lines: bytes, exponent: bytes) -> bytes:
+    """Lines without this letter, and a sign behind it, at their ends."""
+    end = exponent + b"\n"
+    for sign in (b"+", b"-"):
+        lines = lines.replace(exponent + sign + b"\n", end)
+    return lines.replace(end, b"\n")
 
 
 def _kind(got: Sequence[bytes], wanted: Sequence[bytes], index: int, comparison: Comparison) -> tuple[Kind, str]:

@@ -14,6 +14,8 @@ from subcli.judge.languages.language import Language
 Feedback: TypeAlias = Literal["full", "outcome", "none", "after_close"]
 """What those who submit learn of a case: everything, its outcome alone, or not even that it ran. `after_close` is
 `outcome` until `CaseSet.closes`, and then `full`; `feedback.settled` decides when a submission is judged."""
+Interface: TypeAlias = Literal["icpc", "testlib"]
+"""How a checker is started, and how it says what it thinks."""
 Aggregation: TypeAlias = Literal["pass-fail", "sum", "min", "max", "avg"]
 """How the score of a group is made of the scores of its parts."""
 Verdicts: TypeAlias = Literal["first_error", "worst_error", "always_accept"]
@@ -58,6 +60,9 @@ class Checker:
 
     It is started as `validator INPUT ANSWER FEEDBACK_DIR [arguments]` with the output on its stdin, exits with 42 if it
     accepts it and with 43 if not, and may write `teammessage.txt`, `judgemessage.txt` and `score.txt`.
+
+    With the interface `testlib` it is started as `checker INPUT OUTPUT ANSWER [arguments]`. It exits with one of the
+    codes of testlib.h, and says why on stderr.
     """
 
     tool: Tool
@@ -69,6 +74,7 @@ class Checker:
     """Whether it may write `score.txt`."""
     seconds: float = 60.0
     memory_mb: int = 2048
+    interface: Interface = "icpc"
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -90,6 +96,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=Tr
     checker_score: CheckerScore = "optional"
     program_arguments: tuple[str, ...] = ()
     """Arguments of the solution."""
+    files: tuple[tuple[str, Path], ...] = ()
+    """Files that the solution finds in its working directory, by their paths in it."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

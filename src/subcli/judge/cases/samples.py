@@ -46,8 +46,9 @@ class Sample:
 def samples_of(cases: CaseSet) -> tuple[Sample, ...]:
     """The samples of a problem, in order.
 
-    Left out is what is not text or larger than 64 KiB, what the author shows in another form, and all of it where the
-    solution talks to a checker: then a case has no input that one could give to a program.
+    Left out is what is not text or larger than 64 KiB, what the author shows in another form, what has more files than
+    an input, and all of it where the solution talks to a checker: then a case has no input that one could give to a
+    program.
     """
     checker = cases.checker
     if checker is not None and (checker.interactive or checker.max_passes > 1):
@@ -68,7 +69,7 @@ def samples_of(cases: CaseSet) -> tuple[Sample, ...]:
 
 def _public(cases: CaseSet) -> Iterator[Case]:
     for case in cases.root.cases():
-        if case.name.startswith(PREFIX) and case.feedback == "full" and _is_writable(case.name):
+        if case.name.startswith(PREFIX) and case.feedback == "full" and _is_writable(case.name) and not case.files:
             shown = (case.input.with_name(f"{case.input.name}.{form}") for form in ("statement", "download"))
             if not any(path.exists() for path in shown):
                 yield case

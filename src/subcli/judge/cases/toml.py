@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from subcli.judge.cases.model import Case, CaseSet, Checker, Comparison, Feedback, Group, Tool
+from subcli.judge.cases.model import Case, CaseSet, Checker, Comparison, Feedback, Group, Interface, Tool
 from subcli.judge.cases.points import most_points
 from subcli.judge.languages.table import InnerPath, Languages
 from subcli.shared.suggest import did_you_mean
@@ -57,6 +57,8 @@ class CheckerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     file: InnerPath
     language: Annotated[str, Meta(min_length=1, description="the name of a language")]
+    files: Annotated[tuple[InnerPath, ...], Meta(description="a list of relative paths")] = ()
+    interface: Annotated[Interface, Meta(description="one of icpc, testlib")] = "icpc"
     interactive: Switch = False
     scores: Switch = False
     arguments: Annotated[tuple[str, ...], Meta(description="a list of strings")] = ()
@@ -202,8 +204,23 @@ class _Reader:
             hint = did_you_mean(table.language, self._languages)
             complaint = f"must be a language that the judge knows, not {table.language!r}"
             raise self._error(("checker", "language"), complaint, hint)
-        tool = Tool(path.parent, (path.name,), self._languages[table.language], path.name)
-        return Checker(tool, table.interactive, scores=table.scores, seconds=table.seconds, memory_mb=table.memory_mb)
+        if table.interface == "testlib" and table.interactive:
+            raise self._error(("checker", "interactive"), "is not possible with the interface `testlib`")
+        files = [path.name]
+        for number, name in enumerate(table.files):
+            beside = self._root / name
+            if not beside.is_file() or not beside.is_relative_to(path.parent):
+                complaint = f"must be a file in the directory of {table.file!r}: there is no {name!r}"
+                raise self._error(("checker", "files", number), complaint)
+            files.append(beside.relative_to(path.parent).as_posix())
+        return Checker(
+            Tool(path.parent, tuple(files), self._languages[table.language], path.name),
+            table.interactive,
+            scores=table.scores,
+            seconds=table.seconds,
+            memory_mb=table.memory_mb,
+            interface=table.interface,
+        )
 
     def _read_directory(self, directory: Path, prefix: str, feedback: str, depth: int) -> tuple[Case | Group, ...]:
         """The cases in a directory, and the groups below it."""

@@ -10,9 +10,11 @@ from subcli.judge.evidence import Site
 from subcli.judge.harness.faults import BadLine, NodeDied, NodeSilent, OutputFlood
 from subcli.judge.harness.message import JUDGE, Message, parse
 from subcli.judge.harness.network import Network
-from subcli.judge.harness.node import SHOWN_BYTES, Node, NodePlan
+from subcli.judge.harness.node import DEBUGGER_VARIABLE, SHOWN_BYTES, Node, NodePlan
+from subcli.judge.harness.recorder import Blame, Recorder
 from subcli.judge.harness.switchboard import Switchboard
 from subcli.judge.process.text import decode_beginning
+from subcli.shared.run_trace import RunTrace
 
 STEP_MS = 10
 DISK = "disk"
@@ -31,6 +33,7 @@ class Cluster:
         init: More fields for the body of `init`, or a function that returns them for a node's name.
         network: Default: a fast one that loses nothing.
         strangers: Names of members that the test itself plays.
+        number: Which of its test's clusters this is, from 1.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Cluster:
         init: Callable[[str], Mapping[str, object]] | Mapping[str, object] | None = None,
         network: Network | None = None,
         strangers: Sequence[str] = (),
+        number: int = 1,
     ) -> None:
         self.names = tuple(f"n{number}" for number in range(1, size + 1))
         self.strangers = tuple(strangers)
@@ -54,6 +58,7 @@ class Cluster:
         """What each node saved last."""
         self._plan = plan
         self._seed = seed
+        self._number = number
         self._init = init or {}
         self._board = Switchboard()
         self._nodes: dict[str, Node] = {}
@@ -62,6 +67,8 @@ class Cluster:
         self._outbox: dict[str, list[Message]] = {}
         self._line_types: dict[tuple[str, int], set[str]] = {}
         self._watchers: list[Callable[[Message], None]] = []
+        self._recorder = Recorder(lambda: self.now_ms)
+        self.network.observe(self._recorder)
 
     def __enter__(self) -> Self:
         try:
@@ -82,8 +89,12 @@ class Cluster:
 
     def start(self, *names: str) -> None:
         """Start these nodes together and wait until each has answered `init_ok`."""
+        debugged = self._plan.debugged
         for name in names:
-            node = Node(name, self._plan)
+            environment = {}
+            if debugged is not None and debugged.node == name and debugged.cluster in (0, self._number):
+                environment[DEBUGGER_VARIABLE] = debugged.debugger
+            node = Node(name, self._plan, environment=environment)
             self._nodes[name] = node
             self._board.add(node)
         for name in names:
@@ -98,12 +109,14 @@ class Cluster:
             }
             if name in self.disk:
                 body["saved"] = self.disk[name]
+            self._recorder.mark("start", name, body=body)
             self._post(Message(JUDGE, name, body))
         self._await(names, "init_ok", "after init")
 
     def kill(self, name: str) -> None:
         """Kill a node without warning, as a power failure would. What it did not save is lost."""
         node = self._nodes.pop(name)
+        self._recorder.mark("kill", name)
         self._board.remove(node)
         node.kill()
         self._ended.append(node)
@@ -131,6 +144,10 @@ class Cluster:
         """Advance by ten milliseconds: deliver what is due, send every node a `tick`, collect what they send."""
         self.now_ms += STEP_MS
         for message in self.network.due(self.now_ms):
+            if message.dest not in self._nodes and message.dest not in self.strangers:
+                self._recorder.stopped(message, "crashed")
+                continue
+            self._recorder.arrived(message)
             if message.dest in self._nodes:
                 self._post(message)
         alive = self.alive
@@ -154,14 +171,19 @@ class Cluster:
     def request(self, name: str, body: Mapping[str, object], answer: str) -> Message:
         """Send a node a request from the test itself, bypassing the network, and wait for an answer of this type."""
         self._post(Message(JUDGE, name, body))
-        return self._await((name,), answer, f"when asked to {body['type']}")[0]
+        return self._answered(self._await((name,), answer, f"when asked to {body['type']}"))[0]
 
     def request_all(self, body: Mapping[str, object], answer: str) -> list[Message]:
         """Send the request to every running node at once."""
         alive = self.alive
         for name in alive:
             self._post(Message(JUDGE, name, body))
-        return self._await(alive, answer, f"when asked to {body['type']}")
+        return self._answered(self._await(alive, answer, f"when asked to {body['type']}"))
+
+    def _answered(self, messages: list[Message]) -> list[Message]:
+        for message in messages:
+            self._recorder.answered(message)
+        return messages
 
     def deliver(self, src: str, dest: str, body: Mapping[str, object]) -> list[Message]:
         """Deliver a message from `src` to a node immediately. Returns what the node sends in response.
@@ -169,7 +191,10 @@ class Cluster:
         Time does not advance: a `tick` with the current time marks the end of the response.
         """
         before = len(self.log)
-        self._post(Message(src, dest, body, self.now_ms))
+        message = Message(src, dest, body, self.now_ms)
+        self._recorder.sent(message)
+        self._recorder.arrived(message)
+        self._post(message)
         self._post(Message(JUDGE, dest, {"type": "tick", "now_ms": self.now_ms}))
         self._await((dest,), "tick_ok", f"after a {body.get('type')} from {src}")
         return [message for message in self.log[before:] if message.src == dest]
@@ -183,6 +208,20 @@ class Cluster:
 
         A line that sends messages of several types is a helper, so its caller comes before it.
         """
+        self._recorder.shown = message
+        return self._where(message)
+
+    def note(self, node: str, text: str) -> None:
+        """Show `text` beside a node in the picture of a failure, such as `leader in term 3`."""
+        self._recorder.note(node, text)
+
+    def trace(self, blame: Blame) -> bytes:
+        """What has happened in this cluster and where it went wrong, as a `RunTrace` in JSON."""
+        nodes = (*self.names, *self.strangers)
+        basis = RunTrace(seed=self._seed, cluster=self._number, nodes=nodes, noticed_ms=self.now_ms)
+        return self._recorder.trace(basis, blame, self._where)
+
+    def _where(self, message: Message) -> tuple[Site, ...]:
         sites = message.sites
         specific = [site for site in sites if len(self._line_types.get((site.file, site.line), ())) <= 1]
         return (*specific, *(site for site in sites if site not in specific))
@@ -228,10 +267,10 @@ class Cluster:
             if message.dest == JUDGE:
                 if message.type == answer:
                     self._answers[node.name].append(message)
-            elif message.dest == DISK:
+                continue
+            if message.dest == DISK:
                 self._save(node, line, message)
-            else:
-                self._outbox.setdefault(node.name, []).append(message)
+            self._outbox.setdefault(node.name, []).append(message)
         if node.flooding:
             last = node.unfinished_line
             stream = "stderr" if node.log.total > node.printed else "stdout"
@@ -261,10 +300,14 @@ class Cluster:
         # Sorted by name: the order in which the operating system runs processes differs between runs.
         for name in sorted(names):
             for message in self._outbox.pop(name, ()):
-                self._send(message)
+                if message.dest == DISK:
+                    self._recorder.mark("save", name, body=message.body, message=message)
+                else:
+                    self._send(message)
 
     def _send(self, message: Message) -> None:
         self.log.append(message)
+        self._recorder.sent(message)
         if len(self.log) > 2 * _LOG_KEPT:
             del self.log[:_LOG_KEPT]
         self.network.send(message)

@@ -20,11 +20,15 @@ from subcli.judge.harness.message import Message
 
 
 class SolutionFault(Exception):
-    """The solution did something wrong. `evidence` is what the analysis is based on."""
+    """The solution did something wrong. `evidence` is what the analysis is based on.
 
-    def __init__(self, evidence: Evidence) -> None:
+    `messages` are those that broke a rule, for the picture of the failure.
+    """
+
+    def __init__(self, evidence: Evidence, messages: Sequence[Message] = ()) -> None:
         super().__init__(evidence.message)
         self.evidence = evidence
+        self.messages = tuple(messages)
 
 
 class Misuse(TypeError):
@@ -40,6 +44,8 @@ class Violation(SolutionFault):
         actual: What happened.
         culprit: The message that broke the rule. The line that sent it is shown.
         sites: The lines to show instead of the culprit's.
+        messages: All messages that broke the rule, to be highlighted in the picture of the failure. Default: the
+            culprit, else the message whose lines the test asked for last.
         explanation: Why this is wrong, in the problem's terms.
         suggestions: What to look at.
     """
@@ -52,6 +58,7 @@ class Violation(SolutionFault):
         actual: str = "",
         culprit: Message | None = None,
         sites: Sequence[Site] = (),
+        messages: Sequence[Message] = (),
         explanation: str = "",
         suggestions: Sequence[str] = (),
     ) -> None:
@@ -65,7 +72,8 @@ class Violation(SolutionFault):
                 sites=tuple(sites) or (culprit.sites if culprit else ()),
                 explanation=explanation,
                 suggestions=tuple(suggestions),
-            )
+            ),
+            messages or ((culprit,) if culprit else ()),
         )
 
 

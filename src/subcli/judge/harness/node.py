@@ -8,10 +8,13 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
+from subcli.judge.debugging import Debugged
 from subcli.judge.evidence import Site
 from subcli.judge.process.processes import delay_s, descendants, process_below
 from subcli.judge.process.starter import StartPlan, spawn
@@ -19,6 +22,10 @@ from subcli.judge.process.text import Tail, decode_beginning
 
 TRACE_VARIABLE = "SUBCLI_TRACE_FD"
 """Tells a language's shim the descriptor on which to report where each line was printed."""
+
+DEBUGGER_VARIABLE = "SUBCLI_DEBUGGER"
+"""Tells a language's shim the debugger to run under."""
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 SHOWN_BYTES = 2_000
 """Of a line, in what is said about it."""
@@ -42,12 +49,20 @@ class NodePlan:
     """Modules of the solution's that tests may import by name; see `module`."""
     network: bool = False
     """Whether it may open sockets."""
+    traced: bool = False
+    """Whether failed tests are to report their traces."""
+    only: tuple[str, ...] = ()
+    """The ids of the tests to run; all of them if it is empty."""
+    debugged: Debugged | None = None
+    """The node that runs under a debugger."""
 
 
 class Node:
     """A running process that reads and writes lines. All of its descriptors are non-blocking."""
 
-    def __init__(self, name: str, plan: NodePlan, pass_fds: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, name: str, plan: NodePlan, pass_fds: tuple[int, ...] = (), environment: Mapping[str, str] = NOTHING
+    ) -> None:
         self.name = name
         self.plan = plan
         trace_read, trace_write = os.pipe()
@@ -57,7 +72,7 @@ class Node:
                 plan.command,
                 stdin=subprocess.PIPE,
                 pass_fds=(trace_write, *pass_fds),
-                extra_environment={TRACE_VARIABLE: str(trace_write)},
+                extra_environment={TRACE_VARIABLE: str(trace_write), **environment},
             )
         except BaseException:
             os.close(trace_read)

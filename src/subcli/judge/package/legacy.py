@@ -74,6 +74,8 @@ class LegacyGroups:
         return self._graded(directory.name, directory.configuration, settings, parts)
 
     def _case(self, files: CaseFiles, directory: Directory, settings: _Settings) -> Case:
+        if files.files:
+            raise ProblemError(files.input.with_suffix(".files"), "is read from version 2025-09 of the format on")
         flags = (*self._metadata.validator_flags, *settings.validator_flags)
         arguments = settings.arguments
         if self._metadata.table.text("problem_format_version", "legacy").startswith("2023"):

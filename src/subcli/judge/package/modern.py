@@ -158,6 +158,7 @@ class ModernGroups:
                 points=points if self._scored else None,
                 checker_score=rule if self._scored else "forbidden",
                 program_arguments=settings.arguments,
+                files=part.files,
             )
 
     def _settings(self, table: YamlTable, around: _Settings, keys: tuple[str, ...] = _GROUP_KEYS) -> _Settings:

@@ -42,6 +42,7 @@ def load_package(root: Path, known: Mapping[str, Language], name: str = "") -> P
         ProblemError: it is not valid, or asks for what cannot be judged here.
     """
     root = Path(os.path.realpath(root))
+    _check_links(root)
     slug = slug_of(name or root.name)
     metadata = read_metadata(root)
     languages = allowed(metadata.languages, known)
@@ -78,6 +79,31 @@ def load_package(root: Path, known: Mapping[str, Language], name: str = "") -> P
         timing=metadata.timing,
         remarks=(*metadata.remarks, *data.remarks, *remarks),
     )
+
+
+def _check_links(root: Path) -> None:
+    """
+    Raises:
+        ProblemError: a link leads out of the directory that the package is in. Packages come from others, and parts of
+            them are shown to everybody: no file of this machine may be among them.
+    """
+    around = f"{root.parent}/"
+    waiting = [root]
+    while waiting:
+        try:
+            inside = sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name)
+        except OSError:
+            # Whoever reads it says so.
+            continue
+        for entry in inside:
+            if entry.is_symlink():
+                leads = os.path.normpath(os.path.join(os.path.dirname(entry.path), os.readlink(entry.path)))
+                if not f"{leads}/".startswith(around):
+                    raise ProblemError(
+                        Path(entry.path), f"is a link to {leads}, which lies outside of the directory of the problems"
+                    )
+            elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                waiting.append(Path(entry.path))
 
 
 def slug_of(name: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from subcli.judge.package.programs import entries
+from subcli.judge.package.programs import entries, files_of
 from subcli.judge.package.yaml_table import YamlTable
 from subcli.judge.problem import ProblemError
 
@@ -17,6 +17,9 @@ MAX_CASES: Final = 5_000
 _MAX_DEPTH: Final = 12
 _USED: Final = ("sample", "secret", "invalid_input", "invalid_answer", "invalid_output", "valid_output")
 """What the format knows in `data`. The latter are for checking validators."""
+_FILES: Final = ".files"
+_MAX_FILES_BYTES: Final = 16 << 20
+"""They are copied for each run, in memory."""
 _CONFIGURATIONS: Final = ("test_group.yaml", "testdata.yaml")
 
 
@@ -28,6 +31,8 @@ class CaseFiles:
     """Such as `secret/group1/03`."""
     input: Path
     answer: Path
+    files: tuple[tuple[str, Path], ...] = ()
+    """Those that the solution finds in its working directory, by their paths in it."""
 
     @property
     def configuration(self) -> YamlTable:
@@ -119,13 +124,16 @@ def _read(path: Path, name: str, around: frozenset[str], count: list[int], const
         _check_name(each)
         base = each.name.removesuffix(".in").removesuffix(".ans")
         if each.is_dir():
-            if each.suffix == ".files":
-                raise ProblemError(each, "a case with files of its own cannot be judged")
+            if each.suffix == _FILES:
+                if f"{each.stem}.in" not in names:
+                    raise ProblemError(each, f"has the files of no case: there is no {each.stem}.in")
+                continue
             parts[each.name, False] = _read(each, f"{name}/{each.name}", around | {real}, count, constants)
         elif each.suffix == ".in":
             if f"{base}.ans" not in names:
                 raise ProblemError(each, f"has no answer: there is no {base}.ans")
-            parts[base, True] = CaseFiles(f"{name}/{base}", _file(each), _file(each.with_name(f"{base}.ans")))
+            files = _files(each.with_name(f"{base}{_FILES}"))
+            parts[base, True] = CaseFiles(f"{name}/{base}", _file(each), _file(each.with_name(f"{base}.ans")), files)
             count[0] += 1
             if count[0] > MAX_CASES:
                 raise ProblemError(path, f"has more than {MAX_CASES:,} cases")
@@ -139,6 +147,16 @@ def _file(path: Path) -> Path:
     if not path.is_file():
         raise ProblemError(path, "must be a file")
     return path
+
+
+def _files(directory: Path) -> tuple[tuple[str, Path], ...]:
+    """The files that a case has besides."""
+    found = files_of(directory) if directory.is_dir() else {}
+    for path in found.values():
+        _check_name(path)
+    if sum(path.stat().st_size for path in found.values()) > _MAX_FILES_BYTES:
+        raise ProblemError(directory, f"has more than {_MAX_FILES_BYTES >> 20} MiB")
+    return tuple(found.items())
 
 
 def _check_name(path: Path) -> None:

@@ -6,10 +6,12 @@
     --apart=N           become a user that no other process has, in this group
     --filter=FILE       open this file; `{filter}` in PROGRAM's arguments becomes its descriptor
 
-The program also gets a lower priority than the judge. A process with one thread calls `main` in a fork of its own; in
-one with more that is not safe. This imports only what it needs, because it runs before every node.
+The program also gets a lower priority than the judge, and the signals that Python ignores. A process with one thread
+calls `main` in a fork of its own; in one with more that is not safe. This imports only what it needs, because it runs
+before every node.
 """
 
+import _signal  # type: ignore[import-not-found]  # the half that is written in C
 import os
 import resource
 import sys
@@ -91,6 +93,8 @@ def main(arguments: list[str], environment: "dict[str, str] | None" = None) -> N
             _become(FIRST_APART + os.getpid(), int(value))
     if address_space is not None:
         _limit(resource.RLIMIT_AS, address_space)
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, os.environ if environment is None else environment)
     except FileNotFoundError:

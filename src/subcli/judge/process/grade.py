@@ -121,11 +121,13 @@ def _collect(pattern: str, limit: int) -> "dict[str, str]":
             source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             continue
+        if not stat.S_ISREG(os.fstat(source).st_mode) or left == 0:
+            os.close(source)
+            continue
         with open(source, "rb") as file:
-            if stat.S_ISREG(os.fstat(source).st_mode) and left > 0:
-                data = file.read(left)
-                left -= len(data)
-                found[name] = base64.b64encode(data).decode()
+            data = file.read(left)
+        left -= len(data)
+        found[name] = base64.b64encode(data).decode()
     return found
 
 

@@ -19,6 +19,7 @@ import marshal
 import os
 import resource
 import select
+import stat
 import sys
 import time
 
@@ -32,6 +33,8 @@ STARTING = b"starting"
 STOP = b"stop"
 ROOM = "case"
 """The directory, below the first one of the arguments, in which a tool finds the files of a case."""
+_WORK = "work"
+"""Likewise, where a program with files of its own for a case runs."""
 NEXT_PASS = "nextpass.in"
 MESSAGE_BYTES = 256 * 1024
 MAX_DESCRIPTORS = 32
@@ -115,7 +118,8 @@ def _carry_out(
     mounted: "set[str]",
 ) -> "dict[str, Any]":
     streams, rest = descriptors[:3], descriptors[3:]
-    given, wanted = rest[: len(order["files"])], rest[len(order["files"]) :]
+    laid = 1 if order.get("laid") else 0
+    given, wanted = rest[laid : laid + len(order["files"])], rest[laid + len(order["files"]) :]
     try:
         if not order["keep"]:
             for directory in directories:
@@ -128,6 +132,8 @@ def _carry_out(
     try:
         if order["files"]:
             _lay_out(os.path.join(directories[0], ROOM), order["files"], given)
+        if laid:
+            order["directory"] = _lay_beside(os.path.join(directories[0], _WORK), rest[0])
         answer = _run(channel, order, streams)
         if wanted:
             answer["found"] = _collect(os.path.join(directories[0], ROOM), order["wanted"], wanted)
@@ -189,6 +195,7 @@ def _become(order: "dict[str, Any]", streams: "list[int]") -> None:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.chdir(order.get("directory", "."))
         for number in _DEFAULT_SIGNALS:
             _signal.signal(number, _signal.SIG_DFL)
         if order["memory"]:
@@ -333,8 +340,43 @@ def _lay_out(room: str, names: "list[str]", descriptors: "list[int]") -> None:
         os.unlink(os.path.join(feedback, NEXT_PASS))
 
 
+def _lay_beside(room: str, source: int) -> str:
+    """Make a working directory with copies of what is in this one, and the files of a case in place of their namesakes.
+
+    Args:
+        room: The directory.
+        source: A file with the contents of the others by their paths, made by `marshal`.
+    """
+    os.mkdir(room)
+    with os.scandir() as entries:
+        for entry in entries:
+            if entry.is_file():
+                _lay_copy(entry.path, f"{room}/{entry.name}")
+            else:
+                os.symlink(os.path.abspath(entry.path), f"{room}/{entry.name}")
+    for path, data in marshal.loads(os.pread(source, os.fstat(source).st_size, 0)).items():
+        above = room
+        *directories, name = path.split("/")
+        for directory in directories:
+            above = f"{above}/{directory}"
+            if os.path.islink(above):
+                os.unlink(above)
+            os.makedirs(above, exist_ok=True)
+        if os.path.lexists(f"{above}/{name}"):
+            os.unlink(f"{above}/{name}")
+        with open(f"{above}/{name}", "xb") as file:
+            file.write(data)
+    return room
+
+
+def _lay_copy(path: str, target: str) -> None:
+    with open(path, "rb") as source, open(target, "xb") as copy:
+        os.fchmod(copy.fileno(), os.fstat(source.fileno()).st_mode & 0o777 | 0o600)
+        _copy(source.fileno(), copy.fileno())
+
+
 def _collect(room: str, names: "list[str]", descriptors: "list[int]") -> "list[str]":
-    """Copy files that a tool has written. Returns the names of those that were there."""
+    """Copy the regular files that a tool has written. Returns the names of those that were there."""
     found = []
     for name, target in zip(names, descriptors, strict=True):
         try:
@@ -342,8 +384,9 @@ def _collect(room: str, names: "list[str]", descriptors: "list[int]") -> "list[s
         except OSError:
             continue
         try:
-            _copy(source, target)
-            found.append(name)
+            if stat.S_ISREG(os.fstat(source).st_mode):
+                _copy(source, target)
+                found.append(name)
         finally:
             os.close(source)
     return found

@@ -81,7 +81,7 @@ class _Pump:
             while self._pass_on():
                 continue
         except OSError:
-            # The test command closed the pipe: the solution gets SIGPIPE, as it would without a launcher.
+            # The test command closed the pipe: a confined solution gets SIGPIPE, as it would without a launcher.
             os.close(self._source)
         # Otherwise it stays open: what is being killed for writing too much is not to fail for anything else.
         self.done = True

@@ -18,8 +18,8 @@ from types import FunctionType
 # Not from `typing`: every node would pay for the import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from types import FrameType, TracebackType
+    from collections.abc import Callable, Iterable
+    from types import CodeType, FrameType, TracebackType
     from typing import TextIO
 
     Frame = tuple[str, int, str]
@@ -118,8 +118,25 @@ def main() -> None:
     module = type(sys)("__main__")
     vars(module).update(__file__=source, __builtins__=builtins)
     sys.modules["__main__"] = module
+    if debugger := os.environ.pop("SUBCLI_DEBUGGER", ""):
+        _debugging()(debugger, code, vars(module))
+        return
     # The same as `exec`: a function of the code with the globals of the new module.
     FunctionType(code, vars(module))()
+
+
+def _debugging() -> Callable[[str, CodeType, dict[str, object]], None]:
+    """What runs a program under a debugger. It is loaded by its path: what is on `sys.path` is the solution's."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python_debug.py")
+    spec = spec_from_file_location("subcli_python_debug", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    run: Callable[[str, CodeType, dict[str, object]], None] = module.run
+    return run
 
 
 main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import marshal
 import os
 import re
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from subcli.judge.process.limits import over_limit
 from subcli.judge.process.processes import kill_all
 from subcli.judge.process.text import decode_beginning
 from subcli.judge.process.watchdog import Watchdog
-from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran, processor_bound_s
+from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran, close_all, processor_bound_s
 from subcli.judge.supervise.relay import Relay, Transcript
 from subcli.judge.supervise.tools import Decision, ToolProcess
 
@@ -153,11 +154,12 @@ class CasePlayer:
         checker, tool = self._checker
         given = _in_memory(text)
         answer = os.open(case.answer, os.O_RDONLY)
+        reads_file = checker.interface == "testlib"
         try:
             decision = await tool.check(
                 checker,
-                {"input": source, "answer": answer},
-                lambda: [os.dup(given), _nowhere()],
+                {"input": source, "answer": answer, **({"output": given} if reads_file else {})},
+                lambda: [_nowhere() if reads_file else os.dup(given), _nowhere()],
                 case.arguments,
                 is_later_pass=is_later_pass,
             )
@@ -193,6 +195,8 @@ class CasePlayer:
     async def _run(self, case: Case, streams: Sequence[int]) -> tuple[Ran | None, Evidence | None]:
         """Run the solution. Returns how it ended, and the limit that the watchdog saw it exceed."""
         seconds = self._limits.test_seconds
+        files = {name: path.read_bytes() for name, path in case.files}
+        laid = [_in_memory(marshal.dumps(files))] if files else []
         order = {
             "command": (*self._command, *case.program_arguments),
             "memory": self._memory_mb * _MEGABYTE,
@@ -200,13 +204,15 @@ class CasePlayer:
             "files": (),
             "wanted": (),
             "keep": False,
+            "laid": bool(laid),
         }
         # A busy machine makes no difference to processor time. A solution that waits is ended all the same.
         self._watchdog.begin(2 * seconds + 1)
         try:
-            ran = await self._answer(asyncio.ensure_future(self._host.run(order, streams)))
+            ran = await self._answer(asyncio.ensure_future(self._host.run(order, streams, laid)))
         finally:
             self._watchdog.end()
+            close_all(laid)
         if ran is None:
             # Without a sandbox, what the program has started outlives its host, and holds its pipes open.
             kill_all(self._watchdog.solution_processes)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from subcli.judge.cases.feedback import settled
 from subcli.judge.cases.grading import Grade, Grading
-from subcli.judge.cases.model import Case, Tool
+from subcli.judge.cases.model import Case, CaseSet, Tool
 from subcli.judge.cases.points import most_points
 from subcli.judge.events import Graded, GroupResult, Measured
 from subcli.judge.evidence import Evidence
@@ -29,6 +29,31 @@ _STATUS = {"passed": "passed", "skipped": "skipped", "judge_error": "error"}
 _UNDECIDED = "Not judged here, because other answers than that of the example may be right."
 _SHOWN_BYTES = 2_000
 """Of an input."""
+_MOST_FAULTS = 20
+
+
+class _Faults:
+    """Why cases could not be judged. What many have in common, such as a checker that does not build, is said once."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, list[str]] = {}
+        self._left_out = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._cases)
+
+    def add(self, why: str, case: str = "") -> None:
+        if why not in self._cases and len(self._cases) >= _MOST_FAULTS:
+            self._left_out += 1
+        else:
+            self._cases.setdefault(why, []).append(case)
+
+    def text(self) -> str:
+        lines = [f"{self._left_out} more cases could not be judged for other reasons"] if self._left_out else []
+        for why, (first, *others) in self._cases.items():
+            more = f" and {len(others)} more" if others else ""
+            lines.append(f"{first}{more}: {why}" if first else why)
+        return "\n".join(lines)
 
 
 class CasesRun:
@@ -39,6 +64,7 @@ class CasesRun:
         language: That of the solution.
         plans: How the solution is started.
         tools: How the programs of the author's are, in the order of `CaseSet.tools`.
+        scratch: A directory of the judge's own.
         watchdog: Watches the solution.
         results: Where each case goes.
         memory_mb: The limit of the solution's address space; 0 if there is none.
@@ -53,6 +79,7 @@ class CasesRun:
         language: str,
         plans: Plans,
         tools: tuple[ToolPlan, ...],
+        scratch: Path,
         watchdog: Watchdog,
         results: Results,
         memory_mb: int,
@@ -65,13 +92,13 @@ class CasesRun:
         self._watchdog = watchdog
         self._results = results
         self._memory_mb = memory_mb
-        self._host = HostProcess(plans.run, plans.scratch, watchdog.trust)
+        self._host = HostProcess(plans.run, plans.scratch or _own_scratch(self._cases, scratch), watchdog.trust)
         self._tools = {
             tool: ToolProcess(tool, plan, watchdog.set_apart)
             for tool, plan in zip(problem.cases.tools(), tools, strict=True)
         }
-        self._faults: list[str] = []
-        self._secret_faults: list[str] = []
+        self._faults = _Faults()
+        self._secret_faults = _Faults()
         """Those of cases that are not shown in full: what a checker says of one may quote its data."""
         self.graded: list[Graded] = []
 
@@ -94,6 +121,7 @@ class CasesRun:
         try:
             while (case := await grading.next_case()) is not None:
                 ran.add(case.name)
+                self._results.starting(case.name, feedback=case.feedback)
                 played = await self._play(player, case)
                 grade = grading.record(case, played.outcome, played.score, played.multiplier)
                 self._report(case, played, grade)
@@ -127,7 +155,7 @@ class CasesRun:
         return Played("judge_error", Evidence(kind="judge", message=message))
 
     def _note_fault(self, case: Case, why: str) -> None:
-        (self._faults if case.feedback == "full" else self._secret_faults).append(f"{case.name}: {why}")
+        (self._faults if case.feedback == "full" else self._secret_faults).add(why, case.name)
 
     async def _grade(self, tool: Tool, arguments: tuple[str, ...], text: str) -> str:
         return await self._tools[tool].grade(arguments, text)
@@ -194,8 +222,8 @@ class CasesRun:
         if result.outcome == "judge_error" or self._faults or self._secret_faults:
             if result.reason:
                 is_shown = all(case.feedback == "full" for case in self._cases.root.cases())
-                (self._faults if is_shown else self._secret_faults).append(result.reason)
-            told, secret = "\n".join(self._faults), "\n".join(self._secret_faults)
+                (self._faults if is_shown else self._secret_faults).add(result.reason)
+            told, secret = self._faults.text(), self._secret_faults.text()
             self._results.remark(Evidence(kind="judge", message="a case could not be judged", stderr=told), secret)
             return "error"
         score, best = result.score, self._cases.root.max_score
@@ -206,6 +234,15 @@ class CasesRun:
             if best is not None and score < best:
                 return "failed"
         return "passed" if result.outcome == "passed" else "failed"
+
+
+def _own_scratch(cases: CaseSet, scratch: Path) -> tuple[str, ...]:
+    """Where the files of a case are laid out without a sandbox."""
+    if not any(case.files for case in cases.root.cases()):
+        return ()
+    place = scratch / "files"
+    place.mkdir()
+    return (str(place),)
 
 
 def _beginning(path: Path) -> str:

@@ -10,7 +10,7 @@ import shutil
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from subcli.judge import events
@@ -266,6 +266,9 @@ def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]], *
         "scratch": str(base / "judge"),
         "tools": tools,
         "tells_grades": tells_grades,
+        "traced": job.traced,
+        "only": job.only,
+        "debugged": asdict(job.debugged) if job.debugged is not None else None,
     }
     return json.dumps(order).encode() + b"\n"
 

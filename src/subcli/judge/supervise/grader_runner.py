@@ -30,7 +30,7 @@ from subcli.judge.grader.model import (
     ReportError,
     TestResult,
 )
-from subcli.judge.grader.packages import missing_packages
+from subcli.judge.grader.packages import complaint_about
 from subcli.judge.grader.printed import parse_rust, parse_unity, plain
 from subcli.judge.problem import Problem
 from subcli.judge.process.grade import NOT_EXECUTABLE, NOT_FOUND, STARTLESS
@@ -74,9 +74,8 @@ class GraderRun:
 
     async def run(self, command: tuple[str, ...]) -> str:
         """Run the grader. Returns the verdict: passed, failed, error, or build_failed with `failed_build`."""
-        if missing := missing_packages(self._grader.packages):
-            message = f"the grader needs Python packages that are not installed beside the judge: {', '.join(missing)}"
-            self._results.remark(Evidence(kind="judge", message=message))
+        if complaint := complaint_about(self._grader.packages):
+            self._results.remark(Evidence(kind="judge", message=complaint))
             return "error"
         kept = self._limits.output_kb * 1024
         # Base64 takes a third more.

@@ -18,11 +18,12 @@ import msgspec
 import pytest
 
 from subcli.judge.evidence import MESSAGE_BYTES, OUTPUT_BYTES, Evidence
-from subcli.judge.harness import Cluster, SolutionFault
+from subcli.judge.harness import Cluster, Message, SolutionFault
 from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.module import Modules, install
 from subcli.judge.harness.module_process import ModuleProcess
 from subcli.judge.harness.node import NodePlan
+from subcli.judge.harness.recorder import Blame
 from subcli.judge.process.processes import hide_from_peers
 from subcli.judge.process.text import cut
 from subcli.judge.supervise.pytest_process import READY, REPORT_VARIABLE
@@ -54,6 +55,8 @@ class _PhaseOutcome:
     message: str = ""
     output: str = ""
     evidence: Evidence | None = None
+    messages: tuple[Message, ...] = ()
+    """Those that broke a rule."""
 
 
 @dataclass
@@ -70,8 +73,19 @@ class _RunningTest:
     """Expected and actual value of the last `==` that an assertion compared."""
     clusters: list[Cluster] = field(default_factory=list)
     servers: list[HttpServer] = field(default_factory=list)
+    trace: str = ""
+    """The trace of the cluster that failed."""
     module: ModuleProcess | None = None
     """The process of the solution's modules; it is started by the first use."""
+
+    def make_trace(self) -> str:
+        """The trace of the cluster that failed, or of the last one; empty if it had none."""
+        outcome = self.outcome
+        if outcome is None or outcome.evidence is None or not self.clusters:
+            return ""
+        evidence = outcome.evidence
+        blame = Blame(evidence.message, evidence.node, outcome.messages, evidence.sites)
+        return self.clusters[-1].trace(blame).decode()
 
     def output(self) -> str:
         """What its nodes wrote to stderr."""
@@ -85,11 +99,18 @@ class _RunningTest:
 class Reporter:
     """Sends records to the supervisor and keeps what the running test has shown so far."""
 
-    def __init__(self, channel: socket.socket, answers: BinaryIO, modules: Modules) -> None:
+    def __init__(self, channel: socket.socket, answers: BinaryIO, modules: Modules, plan: NodePlan) -> None:
         self._channel = channel
         self._modules = modules
+        self._plan = plan
         self._answers = answers
         self._test = _RunningTest("", 0.0)
+        self._titles: dict[str, str] = {}
+
+    @property
+    def next_cluster(self) -> int:
+        """Which of the running test's clusters the next one is, from 1."""
+        return len(self._test.clusters) + 1
 
     def add_cluster(self, cluster: Cluster) -> None:
         """The running test has started these nodes."""
@@ -106,9 +127,14 @@ class Reporter:
     def pytest_collection(self) -> None:
         self._modules.begin(collecting=True)
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if only := self._plan.only:
+            items[:] = [item for item in items if _test_id(item.nodeid) in only]
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._modules.end()
+        self._titles = {item.nodeid: _title(item) for item in session.items}
         self._send(CollectedRecord(len(session.items)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -120,7 +146,7 @@ class Reporter:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._test = _RunningTest(_test_id(nodeid), time.monotonic(), module=self._modules.begin())
-        self._send(StartedRecord(self._test.test_id))
+        self._send(StartedRecord(self._test.test_id, self._titles.get(nodeid, "")))
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         if op == "==":
@@ -133,6 +159,9 @@ class Reporter:
         test.name, test.kind = _title(item), _kind(item)
         if test.outcome is None and not report.passed:
             test.outcome = _outcome(report, call.excinfo, test, self._modules)
+            if self._plan.traced:
+                # Now: what follows, such as the end of all nodes, is no part of it.
+                test.trace = test.make_trace()
         return report
 
     def pytest_runtest_logfinish(self) -> None:
@@ -153,6 +182,7 @@ class Reporter:
                 message=outcome.message,
                 output=outcome.output,
                 evidence=outcome.evidence,
+                trace=test.trace,
             )
         )
         # The supervisor looks for processes that the test has left; the next test must not be among them.
@@ -182,13 +212,14 @@ def _outcome(
     else:
         message = caught.exconly() if caught else ""
         return _PhaseOutcome("error", cut(message, MESSAGE_BYTES), cut(output, OUTPUT_BYTES))
-    return _failed(evidence, output)
+    return _failed(evidence, output, error.messages if isinstance(error, SolutionFault) else ())
 
 
-def _failed(evidence: Evidence, output: str) -> _PhaseOutcome:
+def _failed(evidence: Evidence, output: str, messages: tuple[Message, ...] = ()) -> _PhaseOutcome:
     if not evidence.stderr:
         evidence = replace(evidence, stderr=output)
-    return _PhaseOutcome("failed", output=cut(output, OUTPUT_BYTES), evidence=evidence.bounded())
+    cut_output = cut(output, OUTPUT_BYTES)
+    return _PhaseOutcome("failed", output=cut_output, evidence=evidence.bounded(), messages=messages)
 
 
 class Fixtures:
@@ -207,7 +238,7 @@ class Fixtures:
         with ExitStack() as stack:
 
             def make(*arguments: Any, **options: Any) -> Cluster:
-                cluster = Cluster(self._plan, *arguments, **options)
+                cluster = Cluster(self._plan, *arguments, number=self._reporter.next_cluster, **options)
                 self._reporter.add_cluster(cluster)
                 return stack.enter_context(cluster)
 
@@ -248,7 +279,7 @@ def pytest_configure(config: pytest.Config) -> None:
     channel = config.stash[_CHANNEL]
     answers = channel.makefile("rb")
     plan = msgspec.json.decode(answers.readline(), type=NodePlan)
-    reporter = Reporter(channel, answers, install(plan))
+    reporter = Reporter(channel, answers, install(plan), plan)
     config.pluginmanager.register(reporter, "subcli-reporter")
     config.pluginmanager.register(Fixtures(plan, reporter), "subcli-fixtures")
 

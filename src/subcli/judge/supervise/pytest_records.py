@@ -29,6 +29,7 @@ class StartedRecord(msgspec.Struct, frozen=True, tag="started"):
     """A test begins."""
 
     test_id: str
+    name: str = ""
 
 
 class FinishedRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="finished"):
@@ -45,6 +46,8 @@ class FinishedRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="finis
     """What the solution wrote to stderr."""
     evidence: Evidence | None = None
     """Set if the test failed."""
+    trace: str = ""
+    """The `RunTrace` of the cluster that failed, in JSON."""
 
 
 class CrashedRecord(msgspec.Struct, frozen=True, tag="crashed"):

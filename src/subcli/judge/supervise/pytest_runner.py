@@ -47,14 +47,14 @@ class PytestRun:
         self._running: _CurrentTest | None = None
         self._crashes: list[str] = []
 
-    async def run(self, plan: StartPlan, command: tuple[str, ...], started: PytestProcess) -> str:
-        """Run all tests on a solution that `command` starts. Returns the verdict: passed, failed or error."""
+    async def run(self, plan: NodePlan, started: PytestProcess) -> str:
+        """Run the tests on a solution. Returns the verdict: passed, failed or error."""
         reader, writer = await asyncio.open_connection(sock=started.channel, limit=_LINE_LIMIT)
         log = await Pipe.open(started.log)
         log.close_writing()
         child = Child.of(started.process, log)
         try:
-            writer.write(self._node_plan(plan, command))
+            writer.write(msgspec.json.encode(plan) + b"\n")
             await self._follow(reader, writer, child)
             code = await child.wait()
         finally:
@@ -62,13 +62,6 @@ class PytestRun:
             child.close()
             writer.close()
         return self._verdict(code, child.log)
-
-    def _node_plan(self, start: StartPlan, command: tuple[str, ...]) -> bytes:
-        limits = self._problem.limits
-        sources = (Path(language.source) for language in self._problem.languages.values())
-        importable = tuple(source.stem for source in sources if source.suffix == ".py")
-        plan = NodePlan(start, command, limits.output_kb, limits.answer_seconds, importable, self._problem.network)
-        return msgspec.json.encode(plan) + b"\n"
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, child: Child) -> None:
         over = asyncio.create_task(self._watchdog.submission_over.wait())
@@ -96,8 +89,9 @@ class PytestRun:
         match record:
             case CollectedRecord(total):
                 self._results.testing(total)
-            case StartedRecord(test_id):
+            case StartedRecord(test_id, name):
                 self._running = _CurrentTest(test_id, asyncio.get_running_loop().time())
+                self._results.starting(name or _name_of(test_id))
                 self._watchdog.begin(self._problem.limits.test_seconds)
             case FinishedRecord():
                 self._watchdog.end()
@@ -128,6 +122,7 @@ class PytestRun:
             evidence=evidence,
             message=record.message,
             output=record.output,
+            trace=record.trace if status == "failed" else "",
         )
 
     def _out_of_time(self) -> None:
@@ -156,15 +151,18 @@ class PytestRun:
 
 
 async def run_pytest(
-    problem: Problem,
-    plan: StartPlan,
-    command: tuple[str, ...],
-    started: PytestProcess,
-    watchdog: Watchdog,
-    results: Results,
+    problem: Problem, plan: NodePlan, started: PytestProcess, watchdog: Watchdog, results: Results
 ) -> str:
-    """Let `started`, which the watchdog trusts, test a solution that `command` starts. Returns the verdict."""
-    return await PytestRun(problem, watchdog, results).run(plan, command, started)
+    """Let `started`, which the watchdog trusts, test a solution. Returns the verdict."""
+    return await PytestRun(problem, watchdog, results).run(plan, started)
+
+
+def node_plan(problem: Problem, start: StartPlan, command: tuple[str, ...]) -> NodePlan:
+    """How pytest's process starts the nodes of a solution that `command` starts."""
+    limits = problem.limits
+    sources = (Path(language.source) for language in problem.languages.values())
+    importable = tuple(source.stem for source in sources if source.suffix == ".py")
+    return NodePlan(start, command, limits.output_kb, limits.answer_seconds, importable, problem.network)
 
 
 def _name_of(test_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -12,7 +13,10 @@ from subcli.judge.events import NOT_MEASURED, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
+from subcli.judge.supervise.run_traces import RunTraces
 
+RUNNING_TOLD_AFTER_S = 1.0
+"""A test that takes longer than this is named while it runs."""
 _STATUSES = ("passed", "failed", "error", "skipped")
 
 
@@ -27,6 +31,7 @@ class Results:
         analyst: Explains failures.
         paths: What is removed.
         is_contended: Whether what runs, or ran last, had to wait for the machine.
+        traces: Packs the traces of failures.
     """
 
     def __init__(
@@ -36,8 +41,10 @@ class Results:
         analyst: Analyst,
         paths: ServerPaths,
         is_contended: Callable[[], bool],
+        traces: RunTraces,
     ) -> None:
         self._emit = emit
+        self._traces = traces
         self.drain = drain
         self._analyst = analyst
         self._paths = paths
@@ -47,6 +54,7 @@ class Results:
         self._hidden = dict.fromkeys(_STATUSES, 0)
         """Tests of which nobody may know that they ran."""
         self._total: int | None = None
+        self._telling: asyncio.TimerHandle | None = None
         self._points: dict[str, float | None] = {}
         self._groups: list[GroupResult] = []
 
@@ -69,6 +77,12 @@ class Results:
         """Tests that the judge itself could not carry out."""
         return self._counts["error"] + self._hidden["error"]
 
+    @property
+    def is_nothing_but_skipped(self) -> bool:
+        """Whether tests were reported, and none of them was carried out."""
+        ended = [(status, counts[status]) for counts in (self._counts, self._hidden) for status in _STATUSES]
+        return {status for status, count in ended if count} == {"skipped"}
+
     def score(self, score: float, max_score: float | None, pass_score: float | None = None) -> None:
         """What the submission is worth; for problems with points.
 
@@ -89,6 +103,26 @@ class Results:
         self._total = total
         self._emit(events.status_update("testing", total_tests=total, detail=self._paths.strip(detail)))
 
+    def starting(self, name: str, *, feedback: Feedback = "full") -> None:
+        """A test begins. If it takes long, its name is told: those who watch see no result meanwhile.
+
+        Args:
+            name: Its name.
+            feedback: What may be told of it.
+        """
+        self._stop_telling()
+        if feedback != "none":
+            self._telling = asyncio.get_running_loop().call_later(RUNNING_TOLD_AFTER_S, self._tell_running, name)
+
+    def _tell_running(self, name: str) -> None:
+        told = {"running_test": self._paths.strip(name), "running_ms": round(RUNNING_TOLD_AFTER_S * 1000)}
+        self._emit(events.status_update("testing", **told))
+
+    def _stop_telling(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+
     def finished(
         self,
         *,
@@ -105,6 +139,7 @@ class Results:
         outcome: Outcome | None = None,
         measured: Measured = NOT_MEASURED,
         feedback: Feedback = "full",
+        trace: str = "",
     ) -> None:
         """One test has ended. A failure is followed by its analysis.
 
@@ -114,7 +149,9 @@ class Results:
             outcome: How it ended, if `evidence` does not say so.
             feedback: What may be told of it; nothing else leaves the judge. Whoever has not settled `after_close`
                 has it treated as `outcome`.
+            trace: The `RunTrace` of a failure on several nodes, in JSON.
         """
+        self._stop_telling()
         outcome = outcome or outcome_of(status, evidence)
         if evidence is not None:
             self._note(evidence)
@@ -123,10 +160,13 @@ class Results:
             return
         self._counts[status] += 1
         if feedback != "full":
-            evidence, message, given, output, rerun = None, "", "", "", ""
+            evidence, message, given, output, rerun, trace = None, "", "", "", "", ""
         if evidence is not None:
             evidence = evidence.without(self._paths)
         name = self._paths.strip(name)
+        traced = self._traces.packed(trace) if trace else None
+        if traced is not None:
+            self._emit(events.run_trace(test_id, traced.seed, traced.packed))
         self._emit(
             events.result(
                 test_id=test_id,
@@ -141,6 +181,7 @@ class Results:
                 actual_at=evidence.actual_at if evidence else None,
                 given=given,
                 rerun=rerun,
+                seed=None if traced is None else traced.seed,
                 output=self._paths.strip(output),
                 outcome=outcome,
                 measured=measured,
@@ -171,6 +212,7 @@ class Results:
 
     def summary(self, duration_ms: int) -> Mapping[str, object]:
         """Counts, points and groups, as `complete` carries them. Tests that never ran count as skipped."""
+        self._stop_telling()
         summary: dict[str, object] = {
             "total_tests": max(self._total or 0, self.reported),
             "passed": self._counts["passed"],

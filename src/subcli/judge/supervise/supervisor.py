@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
+from subcli.judge.debugging import Debugged
 from subcli.judge.evidence import Evidence
 from subcli.judge.languages.language import Language
 from subcli.judge.problem import Problem, ResourceLimits
@@ -21,8 +22,9 @@ from subcli.judge.process.text import ServerPaths
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.build import BuildResult, build, missing_program
 from subcli.judge.supervise.pytest_process import PytestProcess
-from subcli.judge.supervise.pytest_runner import run_pytest
+from subcli.judge.supervise.pytest_runner import node_plan, run_pytest
 from subcli.judge.supervise.results import Results
+from subcli.judge.supervise.run_traces import RunTraces
 
 if TYPE_CHECKING:
     from subcli.judge.supervise.tools import ToolPlan
@@ -42,6 +44,12 @@ class Order:
     """How the programs of the problem's author are started, in the order of `CaseSet.tools`."""
     tells_grades: bool = False
     """Whether the caller wants `Graded` as well."""
+    traced: bool = False
+    """Whether the caller wants traces of failed tests as well."""
+    only: tuple[str, ...] = ()
+    """The ids of the tests to run; all of them if it is empty."""
+    debugged: Debugged | None = None
+    """The node that runs under a debugger."""
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -64,6 +72,9 @@ class Order:
             scratch=Path(value["scratch"]),
             tools=tuple(map(_tool_plan, value["tools"])),
             tells_grades=value["tells_grades"],
+            traced=value["traced"],
+            only=tuple(value["only"]),
+            debugged=Debugged(**value["debugged"]) if value["debugged"] else None,
         )
 
 
@@ -94,7 +105,8 @@ class Supervisor:
             [str(path) for path in order.problem.directories],
             (str(order.scratch), str(order.scratch.parent)),
         )
-        self._results = Results(self._emit, channel.drain, analyst, self._paths, self._is_contended)
+        traces = RunTraces(order.files, self._paths)
+        self._results = Results(self._emit, channel.drain, analyst, self._paths, self._is_contended, traces)
         self._ended_with_build = False
 
     def _is_contended(self) -> bool:
@@ -141,17 +153,31 @@ class Supervisor:
             # Without a sandbox, solutions write to the judge's own disk.
             self._results.remark(Evidence(kind="judge", message="the judge's disk was full during the tests"))
             return "error"
+        if verdict == "passed" and self._results.is_nothing_but_skipped:
+            self._results.remark(_undecided(order.problem))
+            return "error"
         return verdict
 
     async def _test(self, command: tuple[str, ...], watchdog: Watchdog) -> str:
         order, results = self._order, self._results
         if self._started is not None:
-            return await run_pytest(order.problem, order.plans.run, command, self._started, watchdog, results)
+            plan = node_plan(order.problem, order.plans.run, command)
+            plan = replace(plan, traced=order.traced, only=order.only, debugged=order.debugged)
+            return await run_pytest(order.problem, plan, self._started, watchdog, results)
         memory_mb = order.problem.limits.memory_mb if order.language.bounded_address_space else 0
         if order.problem.cases is not None:
             from subcli.judge.supervise.cases_runner import CasesRun
 
-            run = CasesRun(order.problem, order.language.name, order.plans, order.tools, watchdog, results, memory_mb)
+            run = CasesRun(
+                order.problem,
+                order.language.name,
+                order.plans,
+                order.tools,
+                order.scratch,
+                watchdog,
+                results,
+                memory_mb,
+            )
             verdict = await run.run(command)
             for graded in run.graded if order.tells_grades else ():
                 self._emit(graded.as_json())
@@ -209,6 +235,20 @@ async def _running(watchdog: Watchdog) -> AsyncIterator[None]:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+
+
+def _undecided(problem: Problem) -> Evidence:
+    """Why nobody knows whether a submission is right."""
+    found = Evidence(kind="judge", message="no test was carried out: all of them were skipped")
+    if problem.cases is None or not problem.cases.examples_only:
+        return found
+    return replace(
+        found,
+        message="no case was decided: every output differs from the example's answer",
+        explanation="Other answers than those of the examples may be right, and only the server has the checker that "
+        "decides.",
+        suggestions=("Submit it: `subcli submit`.",),
+    )
 
 
 def _no_entry(order: Order) -> BuildResult:

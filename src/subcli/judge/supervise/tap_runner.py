@@ -172,6 +172,7 @@ class TapRun:
         if not self._announced:
             self._announced = True
             self._results.testing(total if total is not None else self._problem.total_tests)
+            self._results.starting("Test 1")
 
     def _point(self, point: Point) -> None:
         self._ended += 1
@@ -192,6 +193,8 @@ class TapRun:
         )
         self._began = time.monotonic()
         self._watchdog.begin(self._problem.limits.test_seconds)
+        # Its name comes with its result.
+        self._results.starting(f"Test {self._ended + 1}")
 
     def _with_runs(self, found: Evidence | None, stderr: str) -> Evidence | None:
         """Add what the launcher knows about the runs of the solution since the last test."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,11 @@ from subcli.judge.supervise.build import build, missing_program
 from subcli.judge.supervise.host_process import HostFault, HostProcess, Ran, processor_bound_s
 
 ACCEPTED, REJECTED = 42, 43
+_ARGUMENTS = {"icpc": ("input", "answer", "feedback/"), "testlib": ("input", "output", "answer")}
+_TESTLIB_REJECTED = (1, 2, 4, 8)
+"""testlib.h: a wrong answer, a wrong format, output that goes on, and output that ends too early."""
+_TESTLIB_POINTS = (5, 7)
+_POINTS = re.compile(r"points\s+(\d+(?:\.\d*)?)(?!\S)", re.ASCII)
 _BUILD_SECONDS = 120.0
 _GRADER_SECONDS = 60.0
 _LOOK_S = 0.5
@@ -111,7 +117,7 @@ class ToolProcess:
 
         Args:
             checker: What it may use.
-            files: Descriptors of `input` and `answer`.
+            files: Descriptors of `input` and `answer`, and of `output` for a checker that reads it as a file.
             streams: Makes its stdin and stdout, once it is ready to be started.
             arguments: What it gets besides.
             is_later_pass: Whether what it wrote in the pass before is kept.
@@ -123,13 +129,15 @@ class ToolProcess:
         """
         await self._prepare()
         room = f"{self._directory}/{ROOM}"
-        words = (f"{room}/input", f"{room}/answer", f"{room}/feedback/", *arguments)
+        words = tuple(f"{room}/{name}" for name in _ARGUMENTS[checker.interface]) + arguments
         written = {name: os.memfd_create(name) for name in _WRITTEN}
         errors = os.memfd_create("stderr")
         try:
             all_streams = [*streams(), os.dup(errors)]
             bounds = (checker.seconds, checker.memory_mb)
             ran = await self._run(words, all_streams, bounds, files, written, keep=is_later_pass, after=talks_until)
+            if checker.interface == "testlib":
+                return _testlib_decision(ran.code, _end_of(errors), scores=checker.scores)
             texts = {name: os.pread(descriptor, 1 << 26, 0) for name, descriptor in written.items()}
             return _decision(ran, texts, wants_passes=checker.max_passes > 1)
         except HostFault as error:
@@ -245,6 +253,26 @@ def _end_of(file: int) -> str:
     size = os.fstat(file).st_size
     data = os.pread(file, _TEXT_BYTES, max(0, size - _TEXT_BYTES))
     return decode(data, cut_before=size > _TEXT_BYTES).strip()
+
+
+def _testlib_decision(code: int, said: str, *, scores: bool) -> Decision:
+    """
+    Args:
+        code: The exit code.
+        said: What the checker wrote to stderr, such as `wrong answer 1st numbers differ`.
+        scores: Whether it may give points.
+
+    Raises:
+        HostFault: It has not decided.
+    """
+    if code == 0 or code in _TESTLIB_REJECTED:
+        return Decision(is_accepted=code == 0, team_message=said if code else "", judge_message=said)
+    points = _POINTS.match(said) if code in _TESTLIB_POINTS else None
+    if points is None:
+        raise HostFault(f"the checker exited with code {code}, which is not a verdict of testlib: {said}")
+    if not scores:
+        raise HostFault("the checker gave points, and `scores = true` does not say that it may")
+    return Decision(is_accepted=True, judge_message=said, score=float(points[1]))
 
 
 def _decision(ran: Ran, texts: Mapping[str, bytes], *, wants_passes: bool) -> Decision:

@@ -12,6 +12,7 @@ from subcli.output.live.summary import ending_mark, outcome
 from subcli.output.printable import cut, one_line, printable
 from subcli.output.text import details, measures, rows, words
 from subcli.output.text.causes import Cause, Causes
+from subcli.output.text.ending import compared
 from subcli.output.text.theme import test_mark
 from subcli.output.view import Ending
 from subcli.shared.messages import TestResult
@@ -70,6 +71,8 @@ def _section(snapshot: Submission, ending: Ending) -> list[str]:
     lines = [f"### {mark.glyph} {name or 'submission'} {snapshot.name}: {escaped(mark.word)}", ""]
     if counts:
         lines += [counts, ""]
+    if ending.verdict is not None and (changed := compared(ending.verdict.compared_to)):
+        lines += [escaped(changed[:1].upper() + changed[1:]), ""]
     if ending.error is not None:
         lines += [escaped(f"{ending.error.message} {ending.error.hint}", _EXPLANATION_CHARS), ""]
     if len(snapshot.groups) > 1:

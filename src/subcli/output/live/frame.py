@@ -29,6 +29,9 @@ WIDE_COLUMNS: Final = 120
 TABLE_MAX_COLUMNS: Final = 116
 """The maximum width of a test's or submission's row."""
 
+TEXT_MAX_COLUMNS: Final = 100
+"""Text in longer lines would be hard to read."""
+
 _LATEST_KEPT: Final = 3
 _ANALYSIS_MIN_CELLS: Final = 20
 _ANALYSIS_LINES: Final = (16, 4, 2, 1)
@@ -38,12 +41,20 @@ _VALUE_LIMITS: Final = details.TextLimits(values=6, fold=1)
 _GUTTER_CELLS: Final = 5
 
 
+class Running(NamedTuple):
+    """The test that runs, and since when, in the clock's seconds."""
+
+    name: str
+    since: float
+
+
 class FrameInput(NamedTuple):
     """What a frame shows of one submission.
 
     Attributes:
         connection_since: When ``connection`` was entered, in the clock's seconds.
         elapsed_s: How long the submission has been watched.
+        running: The test that runs, if the server has named it.
     """
 
     snapshot: Submission
@@ -51,6 +62,7 @@ class FrameInput(NamedTuple):
     connection_since: float
     elapsed_s: float
     ending: Ending | None = None
+    running: Running | None = None
 
 
 class Viewport(NamedTuple):
@@ -95,12 +107,11 @@ def _two_columns(submission: FrameInput, now: float, viewport: Viewport, compact
 def _one_column(submission: FrameInput, now: float, viewport: Viewport, compact: bool) -> Frame:
     """The analyses below the tests: as many lines as the tests leave, and at least half of them."""
     width = max(viewport.columns - 2 * parts.MARGIN, 10)
-    text_width = width * 3 // 4 if viewport.roomy else width
     snapshot = submission.snapshot
     lines = header(submission, now, width, roomy=viewport.roomy)
     free = max(viewport.lines - len(lines), 0)
     wanted = _wanted_rows(snapshot, compact=compact)
-    below = analyses(snapshot, text_width, max(free - 1 - wanted, free // 2))
+    below = analyses(snapshot, min(width, TEXT_MAX_COLUMNS), max(free - 1 - wanted, free // 2))
     tests = test_rows(snapshot, width, free - (len(below) + 1 if below else 0), compact=compact)
     gap = [Line()] if tests and below else []
     return Frame(parts.on_screen([*lines, *tests, *gap, *below], viewport.columns, viewport.lines), len(tests))
@@ -117,7 +128,9 @@ def header(submission: FrameInput, now: float, width: int, *, roomy: bool) -> li
     if progress:
         progress_line.put(" ").put(progress, STRONG)
     counts = _counts(snapshot)
-    lines = [top.cut(width), parts.stages(snapshot, now, width)]
+    running = submission.running if submission.ending is None and snapshot.verdict is None else None
+    fact = f"{clip(running.name, width // 2)} {words.whole_seconds(now - running.since)}" if running is not None else ""
+    lines = [top.cut(width), parts.stages(snapshot, now, width, running=fact)]
     if roomy:
         groups = rows.groups_in_a_line(snapshot.groups, width)
         below = [line for line in (counts, groups) if line.cells]
@@ -211,7 +224,7 @@ def _analysis(
     body: list[Line] = []
     shown_before = result.message if result is not None else None
     for limit in _ANALYSIS_LINES if shorten else _ANALYSIS_LINES[:2]:
-        body = details.analysis(event, width - 2, details.TextLimits(analysis=limit), shown_before=shown_before)
+        body = details.analysis(event, width - 2, details.TextLimits(analysis=limit, code=2), shown_before=shown_before)
         if len(body) < available:
             break
     if len(body) >= available:

@@ -8,7 +8,15 @@ from typing import Final, NamedTuple
 from rich.cells import cell_len
 
 from subcli.output.live.bar import bar, progress_text
-from subcli.output.live.frame import TABLE_MAX_COLUMNS, Frame, FrameInput, Viewport, analyses, test_rows
+from subcli.output.live.frame import (
+    TABLE_MAX_COLUMNS,
+    TEXT_MAX_COLUMNS,
+    Frame,
+    FrameInput,
+    Viewport,
+    analyses,
+    test_rows,
+)
 from subcli.output.live.summary import ending_mark
 from subcli.output.text import parts, words
 from subcli.output.text.lines import Line, clip
@@ -59,18 +67,19 @@ def several(submissions: Sequence[FrameInput], now: float, viewport: Viewport) -
     result_rows = 0
     while failing and (free := viewport.lines - len(lines) - 1) >= _DETAIL_LINES_MIN:
         share = max(free // len(failing), _DETAIL_LINES_MIN)
-        block = _details(failing.pop(0), width, text_width, share)
+        block = _details(failing.pop(0), width, share)
         result_rows += block.result_rows
         lines += [Line(), *block.lines]
     return Frame(parts.on_screen(lines, viewport.columns, viewport.lines), result_rows)
 
 
-def _details(submission: FrameInput, width: int, text_width: int, available: int) -> Frame:
+def _details(submission: FrameInput, width: int, available: int) -> Frame:
     """The failed tests and analyses of one submission, in at most ``available`` lines."""
     snapshot = submission.snapshot
     failed = snapshot.counts.not_passed
     free = available - 1
-    below = analyses(snapshot, text_width, free - 1 - max(min(failed, _TEST_ROWS_MIN), min(failed, free // 2)))
+    wanted = max(min(failed, _TEST_ROWS_MIN), min(failed, free // 2))
+    below = analyses(snapshot, min(width, TEXT_MAX_COLUMNS), free - 1 - wanted)
     rows = test_rows(snapshot, width, free - (len(below) + 1 if below else 0), compact=True)
     gap = [Line()] if rows and below else []
     return Frame([parts.title(snapshot, width), *rows, *gap, *below], len(rows))

@@ -16,7 +16,8 @@ from subcli.core.submission import Submission
 from subcli.output.printable import one_line
 from subcli.output.text import details, measures, parts, rows, words
 from subcli.output.text.causes import Causes
-from subcli.output.text.lines import Line, clip, wrap
+from subcli.output.text.ending import NAMES_MAX, compared, failed_names, next_commands, next_step
+from subcli.output.text.lines import Line, clip, folded, wrap
 from subcli.output.text.theme import (
     BAD,
     DETACHED,
@@ -37,16 +38,12 @@ from subcli.shared.messages import Complete, ErrorAnalysis, Summary, TestResult
 TABLE_ROWS_MAX: Final = 20
 """With more tests than this, only the failed ones are listed."""
 
-NAMES_MAX: Final = 20
-"""How many failed tests are named again after their details were printed."""
-
 DETAILS_MAX: Final = 50
 """How many failed tests are explained in full."""
 
 _USUAL: Final = details.TextLimits()
 _LINE_CELLS: Final = 300
-_GROUP_CELLS: Final = 60
-_UNCUT_CELLS: Final = 100_000
+_UNCUT_CELLS: Final = 2000
 _ERROR_LINES: Final = 12
 _COMMANDS_MAX: Final = 3
 _NOT_RESUMABLE: Final = ("not_found", "usage")
@@ -99,48 +96,50 @@ def _more(count: int, word: str) -> list[Line]:
     return [Line(f"{ELLIPSIS} {words.number(count)} more {word}", DIM)] if count > 0 else []
 
 
-def next_commands(commands: Sequence[str]) -> list[Line]:
-    """Return ``next: COMMAND, COMMAND``; no line if there is none."""
-    line = Line("next: ", DIM)
-    for index, command in enumerate(commands):
-        line.put(", " if index else "", DIM).put(command, STRONG)
-    return [line] if any(commands) else []
-
-
-# -- after a log ----------------------------------------------------------------------------------
-
-
-def closing(snapshot: Submission, verdict: Complete, command: str) -> list[Line]:
-    """Return the end of a log that has shown all details: the verdict, the failed tests' names, the next command."""
-    mark = verdict_mark(verdict.final_status)
-    counts = outcome(verdict, snapshot)
-    lines = [Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style).put(f": {counts}" if counts else "")]
-    lines += parts.indented(rows.group_rows(snapshot.groups, _GROUP_CELLS), 2)
-    for result in snapshot.failures[:NAMES_MAX]:
-        mark = test_mark(result.status)
-        line = Line("  ").put(mark.glyph, mark.style).put(" ").put(clip(result.test_name, _LINE_CELLS))
-        reason = clip(measures.labelled(result, details.reason(result)), _LINE_CELLS)
-        lines.append(line.put(f": {reason}", DIM) if reason else line)
-    lines += parts.indented(_more(snapshot.counts.not_passed - min(len(snapshot.failures), NAMES_MAX), "failed"), 2)
-    if verdict.final_status != "passed":
-        lines += next_commands([command])
-    return lines
-
-
 # -- after the live screen ------------------------------------------------------------------------
 
 
-def final(snapshot: Submission, verdict: Complete, width: int, command: str) -> list[Line]:
-    """Return what the live view leaves of one submission."""
-    lines = table(snapshot, width)
-    if lines:
-        lines.append(Line())
+def final(snapshot: Submission, ending: Ending, width: int, *, compact: bool = False) -> list[Line]:
+    """Return what the live view leaves of one submission that has its verdict.
+
+    Args:
+        snapshot: The submission.
+        ending: How it ended.
+        width: The width in cells; no line is longer.
+        compact: Whether only failures are shown.
+    """
+    verdict = ending.verdict
+    assert verdict is not None
+    lines = [] if compact else table(snapshot, width)
+    lines += [Line()] if lines else []
     lines += failures(snapshot, width)
     lines.append(parts.badge(verdict_mark(verdict.final_status)).put("  ").put(outcome(verdict, snapshot)))
-    lines.append(parts.title(snapshot, width, strong=False))
-    if verdict.final_status != "passed":
-        lines += next_commands([command])
-    return lines
+    lines.append(parts.title(snapshot, _UNCUT_CELLS, strong=False))
+    lines += [*comparison(verdict), *failed(snapshot)]
+    lines += next_commands([next_step(snapshot, ending, left_out=is_cut(snapshot))])
+    return folded(lines, width)
+
+
+def comparison(verdict: Complete | None) -> list[Line]:
+    """Return what has changed since the previous submission, if the server says so."""
+    text = compared(verdict.compared_to) if verdict is not None else ""
+    return [Line(text)] if text else []
+
+
+def failed(snapshot: Submission) -> list[Line]:
+    """Return the list of the failed tests."""
+    names = failed_names(snapshot)
+    return [Line("failed:", DIM), *parts.indented(names, 2)] if names else []
+
+
+def is_cut(snapshot: Submission) -> bool:
+    """Return whether :func:`final` leaves something out that ``subcli status`` shows."""
+    groups = Causes(snapshot.analyses, snapshot.failures).together(snapshot.failures)
+    return (
+        snapshot.counts.not_passed > DETAILS_MAX
+        or any(len(group) > 1 for group in groups)
+        or any((result.output or "").count("\n") > _USUAL.output for result in snapshot.failures)
+    )
 
 
 def table(snapshot: Submission, width: int) -> list[Line]:
@@ -154,17 +153,34 @@ def table(snapshot: Submission, width: int) -> list[Line]:
 
 
 def failures(snapshot: Submission, width: int) -> list[Line]:
-    """Return every failed test in full, then the analyses that belong to no failed test."""
+    """Return why tests failed, each cause once with all its tests; then the analyses that belong to no failed test."""
     lines: list[Line] = []
+    limits = details.limits_for(width)
     causes = Causes(snapshot.analyses, snapshot.failures)
-    for result in snapshot.failures[:DETAILS_MAX]:
-        lines += [*failure(result, snapshot.analyses, width, causes=causes), Line()]
+    for first, *others in causes.together(snapshot.failures[:DETAILS_MAX]):
+        lines += failure(first, snapshot.analyses, width, limits, causes=causes, names_others=not others)
+        lines += [*_others(first, others, width), Line()]
     rest = _more(snapshot.counts.not_passed - min(len(snapshot.failures), DETAILS_MAX), "failed")
     lines += [*rest, Line()] if rest else []
     for event in snapshot.analyses:
         if causes.test(event) is None:
-            lines += [*unattached(event, width), Line()]
+            lines += [*unattached(event, width, limits), Line()]
     return lines
+
+
+def _others(first: TestResult, others: Sequence[TestResult], width: int) -> list[Line]:
+    """Return the tests that fail as ``first`` does, with what is different about them."""
+    if not others:
+        return []
+    lines = [Line(), Line(f"the same cause in {len(others)} more test{'s' * (len(others) > 1)}:", DIM)]
+    for result in others[:NAMES_MAX]:
+        mark = test_mark(result.status)
+        line = Line(f"{mark.glyph} ", mark.style).put(clip(result.test_name, _UNCUT_CELLS))
+        facts = [measures.label(result), words.duration(result.duration_ms)]
+        line.put("".join(f" {MIDDLE_DOT} {fact}" for fact in facts if fact), DIM)
+        why = details.reason(result)
+        lines.append(line.put(f": {clip(why, _LINE_CELLS)}", BAD) if why and why != details.reason(first) else line)
+    return parts.indented(folded([*lines, *_more(len(others) - NAMES_MAX, "tests")], width - 2), 2)
 
 
 def failure(
@@ -174,26 +190,17 @@ def failure(
     limits: details.TextLimits = _USUAL,
     *,
     causes: Causes,
+    names_others: bool = True,
 ) -> list[Line]:
     """Return one failed test: name, message, expected and actual, analyses, output.
 
     A cause that several tests share is shown with the first of them.
     """
     mark = test_mark(result.status)
-    label = measures.label(result)
-    measured = f" {MIDDLE_DOT} ".join(measures.facts(result))
-    space = width - 6 - (len(label) + 1 if label else 0)
-    if space - len(measured) < len(result.test_name):
-        # The name matters more.
-        measured = words.duration(result.duration_ms)
-    room = space - len(measured)
-    heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, room), STRONG)
-    if label:
-        heading.put(" ").put(label, mark.style)
-    lines = [parts.rule(heading, width, measured)]
+    heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, _UNCUT_CELLS), STRONG)
+    heading.put(f" {label}" if (label := measures.label(result)) else "", mark.style)
+    lines = parts.section(heading, width, measures.facts(result))
     inner = width - 2
-    if limits is details.UNLIMITED and ELLIPSIS in heading.text:
-        lines += parts.indented([Line(part, STRONG) for part in wrap(result.test_name, inner, limits.message)], 2)
     if result.message and result.message.strip():
         message = wrap(result.message, inner, limits.message, limits.code)
         lines += parts.indented([Line(part, BAD) for part in message], 2)
@@ -206,7 +213,7 @@ def failure(
             lines += parts.indented(details.same_cause(f"the same cause as in {cause.tests[0]}", inner, limits), 2)
             continue
         lines += [Line(), *_analysis(event, width, limits, shown_before=result.message)]
-        if cause.others:
+        if cause.others and names_others:
             lines += parts.indented(details.same_cause(f"the same cause: {cause.others}", inner, limits), 2)
     for block in (
         details.given(result.input, inner, limits),
@@ -219,14 +226,15 @@ def failure(
 
 def unattached(event: ErrorAnalysis, width: int, limits: details.TextLimits = _USUAL) -> list[Line]:
     """Return an analysis that belongs to no test, for example of the build."""
-    heading = Line(FAIL, BAD).put(" ").put(clip(event.test_name or event.category or "analysis", width - 6), STRONG)
-    return [parts.rule(heading, width, ""), *_analysis(event, width, limits)]
+    title = clip(event.test_name or event.category or "analysis", _UNCUT_CELLS)
+    heading = Line(FAIL, BAD).put(" ").put(title, STRONG)
+    return [*parts.section(heading, width, ()), *_analysis(event, width, limits)]
 
 
 def _analysis(
     event: ErrorAnalysis, width: int, limits: details.TextLimits, shown_before: str | None = None
 ) -> list[Line]:
-    place = details.place(event.location, _UNCUT_CELLS if limits is details.UNLIMITED else width // 2)
+    place = details.place(event.location, _UNCUT_CELLS)
     return parts.indented(details.analysis(event, width - 2, limits, place=place, shown_before=shown_before), 2)
 
 
@@ -237,13 +245,11 @@ def so_far(snapshot: Submission, width: int) -> list[Line]:
     """Return the failures and counts of a submission whose watch ended before the verdict."""
     if not snapshot.counts.done:
         return []
-    failures = snapshot.failures[:NAMES_MAX]
-    columns = rows.Columns.of(failures, width, name="qualified" if len(snapshot.groups) > 1 else "")
-    lines = [rows.row(result, width, columns) for result in failures]
+    lines = rows.table(snapshot.failures[:NAMES_MAX], width, snapshot.groups, reasons=True)
     lines += _more(snapshot.counts.not_passed - min(len(snapshot.failures), NAMES_MAX), "failed")
     total = words.known_total(snapshot)
     counts = Line("so far: ", DIM).extend(parts.counts(snapshot.counts, ", "))
-    return [*lines, counts.put(f" of {words.number(total)}" if total else "", DIM)]
+    return folded([*lines, counts.put(f" of {words.number(total)}" if total else "", DIM)], width)
 
 
 def fault(
@@ -269,45 +275,72 @@ def fault(
     mark = ending_mark(ending)
     heading = parts.badge(mark) if badge else Line(f"{mark.glyph} {mark.word}", mark.style)
     if snapshot is not None:
-        heading.put("  ").extend(parts.title(snapshot, width - heading.cells - 2, strong=False))
+        heading.put("  ").extend(parts.title(snapshot, _UNCUT_CELLS, strong=False))
     several = [number for number in ids if number is not None]
     if several:
-        heading.put("  ").put(clip(" ".join(f"#{number}" for number in several), width - heading.cells - 2))
+        heading.put("  ").put(clip(" ".join(f"#{number}" for number in several), _UNCUT_CELLS))
     lines = [heading, *parts.indented([Line(part) for part in wrap(error.message, width - 2, _ERROR_LINES)], 2)]
     if len(several) < 2 or "`subcli watch " not in error.hint:
         # The hint of one submission would name that one only.
         hint = wrap(error.hint, width - 2, _ERROR_LINES)
         lines += parts.indented([Line(part, DIM) for part in hint if part], 2)
-    numbers = several or [number for number in (ending.submission_id,) if number is not None]
-    if numbers and error.kind not in _NOT_RESUMABLE:
-        watch = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
-        command = watch if ending.follow_up is None else ending.follow_up
-        if command not in error.hint:
-            lines += parts.indented(next_commands([command]), 2)
-    return lines
+    lines += parts.indented(_resuming(ending, several or [ending.submission_id]), 2)
+    return folded(lines, width)
+
+
+def fault_in_words(ending: Ending) -> list[Line]:
+    """Return the same for a log: ``no verdict: no answer from …``, the hint, and the next command."""
+    error = ending.error
+    assert error is not None
+    mark = ending_mark(ending)
+    lines = [Line(mark.word, mark.style).put(": ").put(clip(error.message, _UNCUT_CELLS))]
+    lines += [Line(part, DIM) for part in wrap(error.hint, _UNCUT_CELLS, _ERROR_LINES) if part]
+    return lines + _resuming(ending, [ending.submission_id])
+
+
+def _resuming(ending: Ending, ids: Sequence[int | None]) -> list[Line]:
+    """The command that continues, unless the hint names it."""
+    error = ending.error
+    numbers = [number for number in ids if number is not None]
+    if error is None or not numbers or error.kind in _NOT_RESUMABLE:
+        return []
+    watch = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
+    command = watch if ending.follow_up is None else ending.follow_up
+    return [] if command in error.hint else next_commands([command])
 
 
 # -- several submissions --------------------------------------------------------------------------
 
 
-def final_several(submissions: Sequence[tuple[Submission, Ending | None]], width: int) -> list[Line]:
-    """Return what the live view leaves of several submissions: failures in full, a table, the next commands."""
+def final_several(
+    submissions: Sequence[tuple[Submission, Ending | None]], width: int, *, compact: bool = False
+) -> list[Line]:
+    """Return what the live view leaves of several submissions: failures, a table, the next commands.
+
+    Args:
+        submissions: Each with how it ended, if it did.
+        width: The width in cells; no line is longer.
+        compact: Whether only submissions that failed are listed.
+    """
     lines: list[Line] = []
     for snapshot, ending in submissions:
         if ending is not None and ending.exit_code:
             explanation = failures(snapshot, width) if ending.verdict is not None else so_far(snapshot, width)
             if explanation:
-                lines += [parts.title(snapshot, width), Line(), *explanation]
+                lines += [parts.title(snapshot, _UNCUT_CELLS), Line(), *explanation]
                 lines += [Line()] if ending.verdict is None else []
-    lines += _table_of_submissions(submissions, width)
-    endings = [ending for _, ending in submissions if ending is not None]
-    passed = sum(1 for ending in endings if ending.exit_code == 0)
+    listed = [each for each in submissions if not compact or each[1] is None or each[1].exit_code]
+    lines += _table_of_submissions(listed, width)
+    passed = sum(1 for _, ending in submissions if ending is not None and ending.exit_code == 0)
     verdict = verdict_mark("passed" if passed == len(submissions) else "failed")
     lines += [Line(), parts.badge(verdict).put(f"  {passed} of {len(submissions)} submissions passed")]
-    failed = [ending for ending in endings if ending.verdict is not None and ending.exit_code]
-    if failed:
-        lines += next_commands([ending.next_command for ending in failed[:_COMMANDS_MAX]])
-    return lines
+    steps = [
+        next_step(snapshot, ending, left_out=is_cut(snapshot))
+        for snapshot, ending in submissions
+        if ending is not None and ending.verdict is not None and ending.exit_code
+    ]
+    lines += next_commands(list(dict.fromkeys(filter(None, steps)))[:_COMMANDS_MAX])
+    return folded(lines, width)
 
 
 def faults(endings: Sequence[tuple[Ending, Submission | None]], width: int) -> list[Line]:
@@ -328,19 +361,22 @@ def faults(endings: Sequence[tuple[Ending, Submission | None]], width: int) -> l
 
 
 def _table_of_submissions(submissions: Sequence[tuple[Submission, Ending | None]], width: int) -> list[Line]:
-    """One line per submission: mark, id, problem, verdict, counts or error."""
+    """One line per submission: mark, id, problem, verdict, counts or error; below it, what failed and what changed."""
     ids = max((len(str(snapshot.id)) for snapshot, _ in submissions), default=1) + 1
-    problem = min(max((len(clip(snapshot.problem or "", 28)) for snapshot, _ in submissions), default=0), width // 3)
+    longest = max((len(clip(snapshot.problem or "", _UNCUT_CELLS)) for snapshot, _ in submissions), default=0)
     after_id = 2 + ids + 2
-    after_problem = after_id + problem + 2
+    after_problem = after_id + min(longest, width // 3) + 2
     lines = []
     for snapshot, ending in submissions:
         mark = ending_mark(ending) if ending is not None else Mark("-", PLAIN, "")
         line = Line(mark.glyph, mark.style).put(f" #{snapshot.id}").pad_to(after_id)
-        line.put(clip(snapshot.problem or "", problem)).pad_to(after_problem)
+        line.put(clip(snapshot.problem or "", _UNCUT_CELLS)).put("  ").pad_to(after_problem)
         if ending is not None:
-            line.put(clip(mark.word, 18), mark.style).pad_to(after_problem + 14)
-        lines.append(line.put(clip(_ending_text(snapshot, ending), width - line.cells), DIM))
+            line.put(clip(mark.word, 40), mark.style).put("  ").pad_to(after_problem + 14)
+        lines.append(line.put(_ending_text(snapshot, ending), DIM))
+        if ending is not None and ending.verdict is not None:
+            below = [*comparison(ending.verdict), *failed_names(snapshot)]
+            lines += parts.indented(below, after_id)
     return lines
 
 

@@ -20,7 +20,7 @@ from subcli.output.live.screen import Screen
 from subcli.output.text import parts
 from subcli.output.text.lines import Block, Line
 from subcli.output.view import Ending, SnapshotSource, ViewEvent
-from subcli.shared.messages import TestResult
+from subcli.shared.messages import StatusUpdate, TestResult
 
 FRAME_S: Final = 0.1
 """Seconds between two frames."""
@@ -29,7 +29,7 @@ _TIMER_SLACK_S: Final = 0.001
 """A tick may come this much early and still draw: otherwise every other frame would be skipped."""
 
 _SUMMARY_MAX_COLUMNS: Final = 100
-_SUMMARY_MIN_COLUMNS: Final = 20
+_SUMMARY_MIN_COLUMNS: Final = 10
 
 
 class Operator(Protocol):
@@ -52,13 +52,19 @@ class _Watched:
         self.began = now
         self.connection = Connection("connecting")
         self.connection_since = now
+        self.running: frame.Running | None = None
         self.ending: Ending | None = None
         self.ended = now
 
     def frame_input(self, now: float) -> frame.FrameInput:
         until = self.ended if self.ending is not None else now
         return frame.FrameInput(
-            self.source.snapshot(), self.connection, self.connection_since, until - self.began, self.ending
+            self.source.snapshot(),
+            self.connection,
+            self.connection_since,
+            until - self.began,
+            self.ending,
+            self.running,
         )
 
 
@@ -104,8 +110,8 @@ class LiveView:
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """Print the id and the address of the submission's page; they stay."""
         self._screen.leave()
-        line = parts.submitted(submission_id, answer, self._stdout.width - 2 * parts.MARGIN)
-        self._stdout.print(Block([*parts.indented([line]), Line()]))
+        lines = parts.submitted(submission_id, answer, self._stdout.width - 2 * parts.MARGIN)
+        self._stdout.print(Block([*parts.indented(lines), Line()]), soft_wrap=True)
         self._before_summary = []
 
     def begin(self, source: SnapshotSource) -> None:
@@ -114,14 +120,22 @@ class LiveView:
         self._watched[source.submission_id] = _Watched(source, self._clock())
 
     def event(self, submission_id: int, event: ViewEvent) -> None:
-        """Note a result for who looks around, and a change of the connection; everything else is in the snapshot."""
+        """Note a result for who looks around, the test that runs, and a change of the connection.
+
+        Everything else is in the snapshot.
+        """
+        watched = self._watched.get(submission_id)
+        if watched is None:
+            return
         if isinstance(event, TestResult):
+            watched.running = None
             if self._operator is not None:
                 self._browser.add(submission_id, event)
+        elif isinstance(event, StatusUpdate):
+            since = self._clock() - (event.running_ms or 0.0) / 1000
+            watched.running = frame.Running(event.running_test, since) if event.running_test else None
         elif isinstance(event, Connection):
-            watched = self._watched.get(submission_id)
-            if watched is not None:
-                watched.connection, watched.connection_since = event, self._clock()
+            watched.connection, watched.connection_since = event, self._clock()
 
     def end(self, ending: Ending) -> None:
         """Note how a submission ended; it stays on the screen."""
@@ -207,18 +221,19 @@ class LiveView:
         width = max(min(self._stdout.width, _SUMMARY_MAX_COLUMNS) - 2 * parts.MARGIN, _SUMMARY_MIN_COLUMNS)
         lines = self._summary(inputs, width)
         if lines:
-            self._stdout.print(Block([*self._before_summary, *parts.indented(lines), Line()]))
+            self._stdout.print(Block([*self._before_summary, *parts.indented(lines), Line()]), soft_wrap=True)
         ended = [(each.ending, each.snapshot) for each in inputs if each.ending is not None]
         faults = summary.faults([*ended, *((ending, None) for ending in self._endings_without_watch)], width)
         if faults:
-            self._stderr.print(Block([*parts.indented(faults), Line()]))
+            self._stderr.print(Block([*parts.indented(faults), Line()]), soft_wrap=True)
 
     def _summary(self, inputs: Sequence[frame.FrameInput], width: int) -> list[Line]:
         """Return what goes to stdout: verdicts, and the results so far where there is no verdict."""
         if len(inputs) > 1:
-            return summary.final_several([(each.snapshot, each.ending) for each in inputs], width)
+            endings = [(each.snapshot, each.ending) for each in inputs]
+            return summary.final_several(endings, width, compact=self._compact)
         for each in inputs:
             if each.ending is not None and each.ending.verdict is not None:
-                return summary.final(each.snapshot, each.ending.verdict, width, each.ending.next_command)
+                return summary.final(each.snapshot, each.ending, width, compact=self._compact)
             return summary.so_far(each.snapshot, width)
         return []

@@ -13,7 +13,7 @@ from subcli.output.live import summary
 from subcli.output.terminal.terminal import linked
 from subcli.output.text import details, measures, parts, rows, words
 from subcli.output.text.causes import Causes
-from subcli.output.text.lines import AdaptiveBlock, Line, clip
+from subcli.output.text.lines import AdaptiveBlock, Line, clip, folded
 from subcli.output.text.theme import ACCENT, DIM, DOT, ELLIPSIS, STRONG, Mark, test_mark, verdict_mark
 from subcli.shared.decoding import MalformedMessageError, from_mapping
 from subcli.shared.messages import Complete, ErrorAnalysis, TestResult
@@ -42,6 +42,7 @@ _GAP: Final = 2
 _FLEXIBLE_MIN: Final = 8
 _BUILD_LINES: Final = 20
 _NUMBER_MAX: Final = 1e12
+_UNCUT_CELLS: Final = 2000
 
 
 # -- list -----------------------------------------------------------------------------------------
@@ -166,8 +167,8 @@ def _submission_page(fields: Mapping[str, Any], tests: Sequence[Mapping[str, Any
     for event in analyses:
         if causes.test(event) is None:
             lines += [*summary.unattached(event, width, details.UNLIMITED), Line()]
-    lines += _build_log(fields, width)
-    return lines + _heading(fields, results, verdict, width)
+    lines += [*_build_log(fields, width), *_heading(fields, results, analyses, verdict)]
+    return [*folded(lines, width), *_address(fields)]
 
 
 def _table(results: Sequence[TestResult], groups: Sequence[Group], width: int) -> list[Line]:
@@ -209,9 +210,12 @@ def _build_log(fields: Mapping[str, Any], width: int) -> list[Line]:
 
 
 def _heading(
-    fields: Mapping[str, Any], results: Sequence[TestResult], verdict: Complete | None, width: int
+    fields: Mapping[str, Any],
+    results: Sequence[TestResult],
+    analyses: Sequence[ErrorAnalysis],
+    verdict: Complete | None,
 ) -> list[Line]:
-    """The verdict or the stage, what was submitted, when, and the address of its page."""
+    """The verdict or the stage, what was submitted and when, what has changed, and the failed tests."""
     url = fields.get("url")
     snapshot = Submission(
         id=int(fields.get("submission_id") or 0),
@@ -219,6 +223,9 @@ def _heading(
         language=_word(fields.get("language")) or None,
         url=url if isinstance(url, str) else None,
         counts=_counts(results),
+        failures=tuple(result for result in results if test_mark(result.status).word in ("failed", "error")),
+        analyses=tuple(analyses),
+        verdict=verdict,
     )
     if verdict is not None:
         lines = [parts.badge(verdict_mark(verdict.final_status)).put("  ").put(summary.outcome(verdict, snapshot))]
@@ -226,14 +233,15 @@ def _heading(
         mark = _mark(fields.get("status"), None)
         word = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style)
         lines = [word.put("  ").extend(parts.counts(snapshot.counts))]
-    lines.append(parts.title(snapshot, width))
+    lines += [parts.title(snapshot, _UNCUT_CELLS), *summary.comparison(verdict), *summary.failed(snapshot)]
     created = _word(fields.get("created_at"))
-    if created:
-        lines.append(Line("submitted ", DIM).put(created, DIM))
-    if isinstance(url, str) and url:
-        # Not cut: the terminal wraps it, and it can still be copied in one piece.
-        lines.append(Line(clip(url, 2000), linked(DIM, url)))
-    return lines
+    return [*lines, *([Line("submitted ", DIM).put(created, DIM)] if created else [])]
+
+
+def _address(fields: Mapping[str, Any]) -> list[Line]:
+    """The address of the page. Not folded: the terminal wraps it, and it can still be copied in one piece."""
+    url = fields.get("url")
+    return [Line(clip(url, _UNCUT_CELLS), linked(DIM, url))] if isinstance(url, str) and url else []
 
 
 def _counts(results: Sequence[TestResult]) -> Counts:

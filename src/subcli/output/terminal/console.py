@@ -6,12 +6,19 @@ Rich is imported only when a console is created: ``--json`` and ``-q`` never nee
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias, get_args
+
+from subcli.core.errors import UsageError
+from subcli.output.printable import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 ViewName: TypeAlias = Literal["live", "plain", "ndjson", "quiet"]
+ThemeName: TypeAlias = Literal["default", "high-contrast", "colour-blind"]
+
+THEMES: Final[tuple[ThemeName, ...]] = get_args(ThemeName)
+"""The values of ``SUBCLI_THEME``."""
 
 DEFAULT_COLUMNS: Final = 120
 """Width of a file or pipe."""
@@ -68,25 +75,40 @@ def has_cursor(env: Mapping[str, str]) -> bool:
     return env.get("TERM", "").lower() not in _NO_CURSOR
 
 
+def theme_name(env: Mapping[str, str]) -> ThemeName:
+    """Return the theme that ``SUBCLI_THEME`` names, ``default`` where it is not set.
+
+    Raises:
+        UsageError: There is no such theme.
+    """
+    given = env.get("SUBCLI_THEME", "").strip().lower().replace("_", "-") or "default"
+    for name in THEMES:
+        if given in (name, name.replace("colour", "color")):
+            return name
+    hint = f"Choose from {', '.join(THEMES)}."
+    raise UsageError(f"SUBCLI_THEME is {one_line(given, 40)!r}, which is not a theme.", hint=hint)
+
+
 def make_console(stream: TextIO, env: Mapping[str, str]) -> Console:
     """Return a Rich console on ``stream`` without markup, emoji codes and highlighting.
 
     Forced colour does not turn a pipe into a terminal, as it would if Rich read ``FORCE_COLOR`` itself.
     """
-    from rich.console import Console
-
-    from subcli.output.terminal.terminal import LinkingConsole, shows_links
+    from subcli.output.terminal.terminal import LinkingConsole, ThemedConsole, depth_of, shows_links
 
     tty = stream.isatty()
     least = {"COLUMNS": _MIN_COLUMNS, "LINES": 1}
     sizes = {name: env[name] for name in least if _is_size(env.get(name, ""), least[name])}
     width = None if tty or "COLUMNS" in sizes else DEFAULT_COLUMNS
-    kind = LinkingConsole if tty and shows_links(env) else Console
+    kind = LinkingConsole if tty and shows_links(env) else ThemedConsole
+    theme = theme_name(env)
+    depth = "standard" if theme == "default" else depth_of(env)
     return kind(
+        theme,
         file=stream,
         width=width,
         force_terminal=tty,
-        color_system="standard" if wants_colour(env, tty=tty) else None,
+        color_system=depth if wants_colour(env, tty=tty) else None,
         markup=False,
         emoji=False,
         highlight=False,

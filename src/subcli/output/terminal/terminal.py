@@ -17,10 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from rich.console import Console
 from rich.style import Style
+from rich.theme import Theme
+
+from subcli.output.terminal.console import ThemeName
+from subcli.output.text.themes import RICH_NAMES, styled
 
 Notification: TypeAlias = Literal["osc 9", "osc 777"]
 
@@ -31,8 +35,29 @@ _WITH_OSC_9: Final = ("iTerm.app", "WezTerm", "ghostty")
 _URL_MAX: Final = 2000
 
 
-class LinkingConsole(Console):
+class ThemedConsole(Console):
+    """A console with the colours of one theme (:mod:`subcli.output.text.themes`).
+
+    Args:
+        theme: Its name.
+        options: Those of Rich's console.
+    """
+
+    def __init__(self, theme: ThemeName = "default", **options: Any) -> None:
+        self.theme_name = theme
+        names = {name: styled(theme, style) for name, style in RICH_NAMES.items()} if theme != "default" else {}
+        super().__init__(**options, theme=Theme(names))
+
+
+class LinkingConsole(ThemedConsole):
     """A console on a terminal that supports links."""
+
+
+def depth_of(env: Mapping[str, str]) -> Literal["standard", "256", "truecolor"]:
+    """Return how many colours the terminal has, apart from its palette of sixteen."""
+    if env.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    return "256" if "256" in env.get("TERM", "") else "standard"
 
 
 def shows_links(env: Mapping[str, str]) -> bool:

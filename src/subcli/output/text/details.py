@@ -17,7 +17,7 @@ SUGGESTIONS_MAX: Final = 5
 _SUGGESTION_LINES: Final = 4
 _REASON_SEARCHED_CHARS: Final = 2000
 _LINE_NUMBER_MAX: Final = 10**9
-_STDERR_ALONE: Final = "stderr:\n"
+STDERR_ALONE: Final = "stderr:\n"
 """How an output begins that contains nothing else."""
 _TEXT_CELLS: Final = 500
 _RERUN: Final = "run it again: "
@@ -41,14 +41,22 @@ class TextLimits(NamedTuple):
     values: int = 30
     input: int = 10
     output: int = 20
-    fold: int = 2
-    code: int = 1
+    fold: int = 4
+    code: int = 4
     analysis: int = TEXT_LINES
     suggestions: int = SUGGESTIONS_MAX
 
 
 _USUAL: Final = TextLimits()
+_USUAL_CELLS: Final = 76
 UNLIMITED: Final = TextLimits(*[10**6] * len(TextLimits._fields))
+
+
+def limits_for(width: int) -> TextLimits:
+    """Return the usual limits in lines of this width: a narrow terminal needs more lines for the same text."""
+    factor = -(-_USUAL_CELLS // max(width, 1))
+    scaled = {name: getattr(_USUAL, name) * factor for name in ("message", "values", "fold", "code", "analysis")}
+    return _USUAL._replace(**scaled)
 
 
 def reason(result: TestResult) -> str:
@@ -113,9 +121,9 @@ def output(text: str | None, width: int, limits: TextLimits, title: str = "outpu
     if not text or not text.strip():
         return []
     text = text.replace("\r\n", "\n").strip("\n")
-    if text.startswith(_STDERR_ALONE):
+    if text.startswith(STDERR_ALONE):
         # Its last lines must not look like the answer.
-        title, text = "stderr", text.removeprefix(_STDERR_ALONE)
+        title, text = "stderr", text.removeprefix(STDERR_ALONE)
     kept = text.rsplit("\n", limits.output)
     lines = [Line(title, DIM)]
     if len(kept) > limits.output:
@@ -145,11 +153,14 @@ def given(text: str | None, width: int, limits: TextLimits, title: str = "input"
 
 
 def rerun(result: TestResult, width: int, limits: TextLimits) -> list[Line]:
-    """Return how to run a test again, if the server says so."""
-    if not result.rerun or not result.rerun.strip():
-        return []
-    command = wrap(result.rerun, width - len(_RERUN), limits.message)
-    return [Line("" if index else _RERUN, DIM).pad_to(len(_RERUN)).put(part) for index, part in enumerate(command)]
+    """Return how to run a test again, if the server says so, and the seed of the network in which it failed."""
+    lines = []
+    if result.rerun and result.rerun.strip():
+        command = wrap(result.rerun, width - len(_RERUN), limits.message)
+        lines = [Line("" if index else _RERUN, DIM).pad_to(len(_RERUN)).put(part) for index, part in enumerate(command)]
+    if result.seed is not None:
+        lines.append(Line("seed: ", DIM).put(clip(str(result.seed), width - len("seed: "))))
+    return lines
 
 
 def analysis(
@@ -181,7 +192,7 @@ def analysis(
             lines.append(Line(part, _code_style(part) if ends_with_code else style))
     if ends_with_code and event.suggestions:
         lines.append(Line())
-    lines_each = max(min(limits.analysis, _SUGGESTION_LINES), limits.analysis // TEXT_LINES)
+    lines_each = max(min(limits.analysis, _SUGGESTION_LINES), _SUGGESTION_LINES * limits.analysis // TEXT_LINES)
     for suggestion in event.suggestions[: limits.suggestions]:
         if suggestion.strip():
             lines.extend(_hanging(ARROW, suggestion, width, lines_each))

@@ -51,7 +51,7 @@ def comparison(expected: str | None, actual: str | None, width: int, limit: int,
         fold: Screen lines that one line of a long value may take.
     """
     available = width - _LABEL_CELLS
-    wanted, got = _normalized(expected), _normalized(actual)
+    wanted, got = normalized(expected), normalized(actual)
     if wanted is None or got is None or (_is_short(wanted, available) and _is_short(got, available)):
         lines = _labelled("expected", wanted, got, GOOD, GOOD_MARK, available, limit, fold)
         return lines + _labelled("actual", got, wanted, BAD, BAD_MARK, available, limit, fold)
@@ -76,7 +76,7 @@ def first_difference(expected: Spot, actual: Spot, width: int, limit: int) -> li
         width: The width in cells.
         limit: The number of lines.
     """
-    wanted, got = _Around.of(expected), _Around.of(actual)
+    wanted, got = Around.of(expected), Around.of(actual)
     room = width - _LABEL_CELLS
     if wanted.is_alone and got.is_alone and all(_is_short(each.line, room) for each in (wanted, got)):
         lines = [
@@ -98,7 +98,7 @@ def first_difference(expected: Spot, actual: Spot, width: int, limit: int) -> li
     if got.line:
         lines.append(_caret(got, room, _SIGN_CELLS))
     same = ((" ", text) for text in got.after[:_CONTEXT_LINES])
-    for sign, text in same if wanted.after == got.after else _changes(wanted.after, got.after):
+    for sign, text in same if wanted.after == got.after else changes(wanted.after, got.after):
         if len(lines) > limit:
             lines.append(Line(ELLIPSIS, DIM))
             break
@@ -106,7 +106,7 @@ def first_difference(expected: Spot, actual: Spot, width: int, limit: int) -> li
     return lines
 
 
-class _Around(NamedTuple):
+class Around(NamedTuple):
     """The line of a place, in three parts, and the lines before and after it."""
 
     before: list[str]
@@ -116,7 +116,7 @@ class _Around(NamedTuple):
     after: list[str]
 
     @staticmethod
-    def of(spot: Spot) -> _Around:
+    def of(spot: Spot) -> Around:
         text, at = spot.text, min(max(spot.at, 0), len(spot.text))
         # As much as anybody will read.
         text, at = text[max(0, at - _CHARS_BEFORE) : at + _CHARS_AFTER], min(at, _CHARS_BEFORE)
@@ -129,7 +129,7 @@ class _Around(NamedTuple):
         stop = max(stop, min(at + 1, end))
         after = text[end + 1 :].removesuffix("\n").split("\n") if end + 1 < len(text) else []
         before = text[: max(start - 1, 0)].split("\n") if start else []
-        return _Around(before, text[start:at], text[at:stop], text[stop:end], after)
+        return Around(before, text[start:at], text[at:stop], text[stop:end], after)
 
     @property
     def line(self) -> str:
@@ -140,7 +140,7 @@ class _Around(NamedTuple):
         return not self.before and not self.after
 
 
-def _with_token(label: str, around: _Around, room: int, indent: int, style: Style, mark: Style) -> Line:
+def _with_token(label: str, around: Around, room: int, indent: int, style: Style, mark: Style) -> Line:
     """A line behind a label, cut to `room` cells so that its token is visible, with the token marked."""
     line = Line(label, DIM if indent == _LABEL_CELLS else style).pad_to(indent)
     head = _head_of(around, room)
@@ -155,12 +155,12 @@ def _with_token(label: str, around: _Around, room: int, indent: int, style: Styl
     return line.extend(whole)
 
 
-def _caret(around: _Around, room: int, indent: int) -> Line:
+def _caret(around: Around, room: int, indent: int) -> Line:
     line = Line().pad_to(indent + Line(_head_of(around, room)).cells)
     return line.put("^" * max(1, min(Line(as_line(around.token[:_CARETS_MAX])).cells, _CARETS_MAX)), BAD)
 
 
-def _head_of(around: _Around, room: int) -> str:
+def _head_of(around: Around, room: int) -> str:
     """The text before the token, without its beginning if there is no room."""
     head = as_line(around.head)
     most = max(room // 2, room - 40)
@@ -175,7 +175,7 @@ def _signed(sign: str, text: str, room: int, style: Style) -> list[Line]:
     return [Line(sign, style).pad_to(_SIGN_CELLS).put(piece, style) for piece in verbatim(text, room)]
 
 
-def _normalized(text: str | None) -> str | None:
+def normalized(text: str | None) -> str | None:
     return None if text is None else text.replace("\r\n", "\n").strip("\n")
 
 
@@ -223,18 +223,19 @@ def _marked(text: str, other: str) -> Iterator[tuple[str, bool]]:
 def _diff(expected: str, actual: str, width: int, limit: int, fold: int) -> list[Line]:
     """A diff: ``-`` before lines that were expected and are missing, ``+`` before lines that came instead."""
     lines = [Line("- expected", GOOD).put("  ").put("+ actual", BAD)]
-    changes = _changes(expected.split("\n"), actual.split("\n"))
-    for shown, (sign, text) in enumerate(changes):
+    changed = changes(expected.split("\n"), actual.split("\n"))
+    for shown, (sign, text) in enumerate(changed):
         if shown == limit:
-            rest = 1 + sum(1 for _ in changes)
+            rest = 1 + sum(1 for _ in changed)
             lines.append(Line(f"{ELLIPSIS} {rest} more lines", DIM))
             break
         style = GOOD if sign == "-" else BAD if sign == "+" else DIM
-        lines.extend(Line(sign, style).put(" ").put(piece, style) for piece in verbatim(text, width - 2, fold))
+        pieces = enumerate(verbatim(text, width - _SIGN_CELLS, fold))
+        lines.extend(Line("" if at else sign, style).pad_to(_SIGN_CELLS).put(piece, style) for at, piece in pieces)
     return lines
 
 
-def _changes(expected: list[str], actual: list[str]) -> Iterator[tuple[str, str]]:
+def changes(expected: list[str], actual: list[str]) -> Iterator[tuple[str, str]]:
     """Yield the sign and the text of each line of a diff."""
     if len(expected) + len(actual) > _DIFF_LINES_MAX:
         yield from (("-", line) for line in expected)

@@ -11,14 +11,15 @@ from itertools import islice
 from typing import Final
 
 from rich.cells import cell_len, get_character_cell_size
-from rich.color import ColorSystem
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import COLOR_SYSTEMS, Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.style import Style
 
 from subcli.output.printable import one_line, printable
-from subcli.output.terminal.terminal import LinkingConsole
+from subcli.output.terminal.console import ThemeName
+from subcli.output.terminal.terminal import LinkingConsole, ThemedConsole
 from subcli.output.text.theme import ELLIPSIS, PLAIN, in_ascii
+from subcli.output.text.themes import styled
 
 MARKS_KEPT: Final = 3
 """Combining characters kept per base character: a hundred of them would cover the lines above."""
@@ -28,6 +29,7 @@ CODE_PREFIXES: Final = ("  ", "> ")
 
 _CHARS_PER_CELL: Final = 4
 _TAB_CELLS: Final = 4
+_INDENTATION_MAX: Final = 40
 
 
 class Line:
@@ -67,11 +69,42 @@ class Line:
             return self
         short = Line()
         for text, style in self.pieces:
-            room = width - short.cells
-            if room <= 0:
+            head = _head(text, width - short.cells)
+            short.put(head, style)
+            if len(head) < len(text):
+                # What follows would take the place of a character that does not fit.
                 break
-            short.put(_head(text, room), style)
         return short
+
+    def folded(self, width: int, hang: int = 0) -> list[Line]:
+        """Return this line in pieces of at most ``width`` cells, broken at spaces if there are any.
+
+        Args:
+            width: The width in cells.
+            hang: How far the pieces after the first are indented.
+        """
+        if self.cells <= width:
+            return [self]
+        text, start = self.text, 0
+        hang = min(hang, width // 2)
+        pieces: list[Line] = []
+        while start < len(text):
+            room = width - (hang if pieces else 0)
+            end = start + max(len(_head(text[start:], room)), 1)
+            space = end if text[end : end + 1] in ("", " ") else text.rfind(" ", start, end)
+            if text[start:space].strip() and space - start > room // 3:
+                end = space
+            pieces.append(Line().pad_to(hang if pieces else 0).extend(self._part(start, end)).trimmed())
+            start = end + len(text[end:]) - len(text[end:].lstrip(" "))
+        return pieces
+
+    def _part(self, start: int, end: int) -> Line:
+        """The pieces between two characters."""
+        part, at = Line(), 0
+        for text, style in self.pieces:
+            part.put(text[max(start - at, 0) : max(end - at, 0)], style)
+            at += len(text)
+        return part
 
     def trimmed(self) -> Line:
         """Remove the spaces at the end."""
@@ -85,6 +118,19 @@ class Line:
         return "".join(text for text, _ in self.pieces)
 
 
+def folded(lines: Iterable[Line], width: int) -> list[Line]:
+    """Return lines of at most ``width`` cells: what is longer continues below, as far indented as it began."""
+    return [part for line in lines for part in line.folded(width, _indentation(line))]
+
+
+def _indentation(line: Line) -> int:
+    """Where the text of a line begins: after spaces, and after the mark of a list."""
+    text = line.text[:_INDENTATION_MAX]
+    indent = len(text) - len(text.lstrip(" "))
+    has_mark = text[indent + 1 : indent + 2] == " " and not text[indent].isalnum()
+    return indent + 2 if has_mark else indent
+
+
 class LineRenderer:
     """Turns lines into text for one terminal, file or pipe: with or without colour, in its encoding.
 
@@ -93,7 +139,9 @@ class LineRenderer:
     """
 
     def __init__(self, console: Console) -> None:
-        self._colour = ColorSystem.STANDARD if console.color_system is not None and not console.no_color else None
+        has_colour = console.color_system is not None and not console.no_color
+        self._colour = COLOR_SYSTEMS[console.color_system] if has_colour and console.color_system else None
+        self._theme: ThemeName = console.theme_name if isinstance(console, ThemedConsole) else "default"
         self._encoding = (console.encoding or "utf-8").lower()
         self._has_links = isinstance(console, LinkingConsole)
         self._needs_ascii = not self._encoding.replace("-", "").startswith("utf")
@@ -120,7 +168,8 @@ class LineRenderer:
                 yield Segment(self.encode(text), self._supported(style))
 
     def _supported(self, style: Style) -> Style:
-        return style.update_link(None) if style.link and not self._has_links else style
+        shown = style.update_link(None) if style.link and not self._has_links else style
+        return shown if self._theme == "default" else styled(self._theme, shown)
 
 
 def _is_padding(text: str, style: Style) -> bool:
@@ -270,7 +319,7 @@ def _head(text: str, cells: int) -> str:
 
 
 def _without_unstable_width(text: str) -> str:
-    """Remove what terminals measure differently: variation selectors, stacks of combining marks."""
+    """Remove from harmless text what terminals measure differently: stacks of combining marks."""
     if text.isascii():
         return text
     kept: list[str] = []
@@ -280,7 +329,7 @@ def _without_unstable_width(text: str) -> str:
             marks = 0
         else:
             marks += 1
-            if marks > MARKS_KEPT or "\ufe00" <= character <= "\ufe0f":
+            if marks > MARKS_KEPT:
                 continue
         kept.append(character)
     return "".join(kept)

@@ -26,12 +26,24 @@ _LABELS: Final = {
     "judge_error": "JE",
     "skipped": "SKIP",
 }
+_WORDS: Final = {
+    "time_limit": "time limit exceeded",
+    "memory_limit": "memory limit exceeded",
+    "output_limit": "output limit exceeded",
+    "judge_error": "the judge failed",
+}
 _KB_MAX: Final = 1e12
 
 
 def label(result: TestResult) -> str:
     """Return ``WA``, ``TLE`` …; empty for a test that passed, and for an unknown outcome."""
     return "" if result.status == "passed" else _LABELS.get(result.outcome or "", "")
+
+
+def outcome(result: TestResult) -> str:
+    """Return the label of a test in words, ``wrong answer``; empty where it has none."""
+    known = result.outcome or ""
+    return _WORDS.get(known, known.replace("_", " ")) if label(result) else ""
 
 
 def memory(kb: float | None) -> str:

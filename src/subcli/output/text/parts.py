@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
@@ -36,7 +36,10 @@ from subcli.shared.protocol import TERMINAL_STATUSES
 MARGIN: Final = 1
 """Columns left free on either side of the screen."""
 
+_RULE_MIN_CELLS: Final = 3
+"""The least space of a rule, with the spaces around it."""
 _WORD_CELLS: Final = 24
+_URL_CELLS: Final = 2000
 _STAGE_MIN_MS: Final = 50.0
 _COUNT_STYLES: Final = {"passed": GOOD, "failed": BAD, "error": BAD, "skipped": DIM}
 
@@ -51,13 +54,16 @@ def on_screen(lines: Sequence[Line], columns: int, height: int) -> list[Line]:
     return [line.cut(columns) for line in indented(lines[:height])]
 
 
-def submitted(submission_id: int, answer: dict[str, Any], width: int) -> Line:
-    """Return ``submitted #12  http://…``."""
+def submitted(submission_id: int, answer: Mapping[str, Any], width: int) -> list[Line]:
+    """Return ``submitted #12  http://…``; a long address gets a line of its own, so that it can be copied whole."""
     url = answer.get("url")
     line = Line("submitted ", DIM).put(f"#{submission_id}", linked(STRONG, url if isinstance(url, str) else None))
-    if isinstance(url, str) and url:
-        line.put("  ").put(clip(url, width - line.cells - 2), DIM)
-    return line
+    if not isinstance(url, str) or not url:
+        return [line]
+    address = clip(url, _URL_CELLS)
+    if line.cells + 2 + len(address) > width:
+        return [line, Line(address, DIM)]
+    return [line.put("  ").put(address, DIM)]
 
 
 def title(snapshot: Submission, width: int, *, strong: bool = True) -> Line:
@@ -93,11 +99,20 @@ def badge(mark: Mark) -> Line:
     return Line(" ", mark.badge).put(f"{mark.glyph} {clip(mark.word, 40)}", mark.badge).put(" ", mark.badge)
 
 
-def rule(line: Line, width: int, right: str) -> Line:
-    """Return the heading of a section: ``line``, a rule, and ``right`` at the end of the width."""
-    stroke = width - line.cells - 1 - (len(right) + 1 if right else 0)
-    line.put(" ").put(BAR_EMPTY * stroke, DIM)
-    return line.put(f" {right}", DIM) if right else line
+def section(heading: Line, width: int, facts: Sequence[str]) -> list[Line]:
+    """Return the heading of a section: ``heading``, a rule, and as many of the facts as fit, at the end of the width.
+
+    A heading that is too long continues below.
+    """
+    *above, last = heading.folded(width, 2)
+    right = f" {MIDDLE_DOT} ".join(facts)
+    if last.cells + len(right) + _RULE_MIN_CELLS > width:
+        right = facts[0] if facts else ""
+    if last.cells + len(right) + _RULE_MIN_CELLS > width:
+        return [*above, last, *([Line().pad_to(2).put(right, DIM)] if right else [])]
+    stroke = width - last.cells - 1 - (len(right) + 1 if right else 0)
+    last.put(" ").put(BAR_EMPTY * stroke, DIM)
+    return [*above, last.put(f" {right}", DIM) if right else last]
 
 
 # -- connection -----------------------------------------------------------------------------------
@@ -148,13 +163,20 @@ def stage_facts(update: StatusUpdate, cells: int) -> list[str]:
     return facts
 
 
-def stages(snapshot: Submission, now: float, width: int) -> Line:
-    """Return the completed stages, each with its duration, and the current one."""
+def stages(snapshot: Submission, now: float, width: int, running: str = "") -> Line:
+    """Return the completed stages, each with its duration, and the current one.
+
+    Args:
+        snapshot: The submission.
+        now: The clock's seconds.
+        width: The width in cells.
+        running: What the current stage is busy with: a test and its time.
+    """
     attempt = snapshot.attempt or 1
     reached = [stage for stage in snapshot.stages if (stage.attempt or 1) == attempt]
     done = [_completed_stage(stage, after) for stage, after in pairwise(reached)]
     last = _current_stage(snapshot, reached[-1].status if reached else "", now)
-    for fact in _current_facts(snapshot, width):
+    for fact in (*_current_facts(snapshot, width), *([running] if running else [])):
         last.put(f" {MIDDLE_DOT} {fact}", DIM)
     attempts = Line(f"attempt {attempt}", WARN) if attempt > 1 else Line()
     available = width - (attempts.cells + 2 if attempts.cells else 0)

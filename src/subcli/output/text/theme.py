@@ -40,6 +40,12 @@ MIDDLE_DOT: Final = "·"
 ELLIPSIS: Final = "…"
 BAR_FILLED: Final = "━"
 BAR_EMPTY: Final = "─"
+FROM_LEFT: Final = "├"
+FROM_RIGHT: Final = "┤"
+CROSSING: Final = "┼"
+LEFT: Final = "◄"
+RIGHT: Final = "►"
+POINTER: Final = "▶"
 SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 _ASCII: Final = str.maketrans(
@@ -56,6 +62,12 @@ _ASCII: Final = str.maketrans(
         ELLIPSIS: "~",
         BAR_FILLED: "=",
         BAR_EMPTY: "-",
+        FROM_LEFT: "+",
+        FROM_RIGHT: "+",
+        CROSSING: "+",
+        LEFT: "<",
+        RIGHT: ">",
+        POINTER: ">",
         **{glyph: "|/-\\"[number % 4] for number, glyph in enumerate(SPINNER)},
     }
 )

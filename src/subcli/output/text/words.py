@@ -58,6 +58,11 @@ def elapsed(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def whole_seconds(seconds: float) -> str:
+    """Return ``7 s``, ``2m 05s``, ``1h 02m``."""
+    return f"{max(int(seconds), 0)} s" if seconds < 60 else _minutes(int(seconds))
+
+
 def ago(seconds: float) -> str:
     """Return ``3 minutes ago``, in the largest unit that fits."""
     for unit, name in _AGES:

@@ -136,7 +136,7 @@ class Logins:
     async def _with_password(
         self, name: str, password: str, address: str, user_id: int | None, device: str | None
     ) -> LoginSession:
-        known = None if user_id is None else self._tokens.read_device(device, user_id)
+        known = self._tokens.read_device(device, user_id)
         account = name_key(name[:256])
         network, site = network_of(address), site_of(address)
         # The owner of a /56 could otherwise be served 256 times as often as others.

@@ -25,6 +25,7 @@ class Action(StrEnum):
 
     SUBMIT = "submit"
     READ_OWN = "read one's own submissions"
+    READ_CODE = "read the code of a submission that one can see"
     LIST_OWN = "list one's own submissions"
     CANCEL_OWN = "cancel one's own submissions"
     SHARE_OWN = "make links to one's own submissions"
@@ -42,7 +43,10 @@ class Credential(StrEnum):
 
 
 _STUDENT: Final = frozenset(
-    {Action.SUBMIT, Action.READ_OWN, Action.LIST_OWN, Action.CANCEL_OWN, Action.SHARE_OWN, Action.OWN_ACCOUNT}
+    {
+        *(Action.SUBMIT, Action.READ_OWN, Action.READ_CODE, Action.LIST_OWN),
+        *(Action.CANCEL_OWN, Action.SHARE_OWN, Action.OWN_ACCOUNT),
+    }
 )
 _TEACHER: Final = _STUDENT | {Action.READ_ANY}
 
@@ -54,7 +58,7 @@ OF_ROLE: Final[Mapping[Role, frozenset[Action]]] = {
 }
 """What each role allows."""
 
-_READING: Final = frozenset({Action.READ_OWN, Action.LIST_OWN, Action.READ_ANY})
+_READING: Final = frozenset({Action.READ_OWN, Action.READ_CODE, Action.LIST_OWN, Action.READ_ANY})
 
 OF_CREDENTIAL: Final[Mapping[Credential, frozenset[Action]]] = {
     Credential.LOGIN: frozenset(Action),
@@ -76,7 +80,7 @@ def refusal(credential: Credential, action: Action) -> str:
     if action in OF_CREDENTIAL[credential]:
         return "Only teachers may see other users' submissions."
     if credential is Credential.LINK:
-        return "This link only shows one submission."
+        return "This link only shows the page and the results of one submission."
     if action in OF_CREDENTIAL[Credential.SUBMIT]:
         return "This access token may only read; create one with `subcli auth token create --scope submit`."
     return "This needs a login: access tokens do not allow it."

@@ -138,8 +138,8 @@ class TokenIssuer:
         seconds = self._limits.device_token_s
         return self._sign(_DEVICE, {"sub": str(user_id), "exp": int(self._clock()) + seconds}), seconds
 
-    def read_device(self, token: str | None, user_id: int) -> str | None:
-        """The device's id if this is a valid token of a device of this user, else None."""
+    def read_device(self, token: str | None, user_id: int | None) -> str | None:
+        """The device's id if this is a valid token of a device of this user, else None. No device is of no user."""
         try:
             claims = self._read(token or "", _DEVICE, _Payload)
         except TokenError:

@@ -127,6 +127,29 @@ class SummaryBody(BaseModel):
     groups: list[GroupBody] | None = Field(None, description="The groups of tests, each followed by those in it.")
 
 
+class ChangedTestBody(BaseModel):
+    """A test that ended differently, or took much longer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    test_name: str
+    change: str = Field(description="`newly_passing`, `newly_failing` or `slower`.")
+    before_ms: float | None = Field(None, description="How long a slower test took before, in milliseconds.")
+    duration_ms: float | None = Field(None, description="How long it takes now.")
+
+
+class ComparisonBody(BaseModel):
+    """A verdict compared with your previous submission to the same problem that was judged to its end."""
+
+    model_config = ConfigDict(extra="allow")
+
+    previous: int = Field(description="The id of that submission.")
+    newly_passing: int = Field(description="Tests that pass now and did not before.")
+    newly_failing: int = Field(description="Tests that passed before and fail now.")
+    slower: int = Field(description="Tests that pass as before, but take at least twice as long, and 50 ms longer.")
+    tests: list[ChangedTestBody] = Field(description="The first of them, failures first.")
+
+
 class SubmissionResponse(BaseModel):
     """The current state of a submission."""
 
@@ -146,6 +169,9 @@ class SubmissionResponse(BaseModel):
     attempt: int
     build_log: str | None
     user: str | None = Field(default=None, description="Who submitted it; in lists of others' submissions.")
+    compared_to: ComparisonBody | None = Field(
+        None, description="What the verdict was compared with; only in the answer about one submission."
+    )
 
 
 class SubmissionListResponse(BaseModel):
@@ -203,6 +229,8 @@ class TestBody(EventBody):
     input: str | None = Field(None, description="The beginning of the program's input.")
     output: str | None = Field(None, description="Other output of the solution, truncated.")
     rerun: str | None = Field(None, description="The command that runs this test locally.")
+    seed: int | None = Field(None, description="The seed of the simulated network in which it failed.")
+    has_trace: bool | None = Field(None, description="Whether `…/tests/{test}/trace` shows how it failed.")
     outcome: str | None = Field(None, description=_OUTCOME)
     cpu_ms: float | None = Field(None, description="Processor time of the solution in milliseconds.")
     memory_kb: float | None = Field(None, description="Its peak memory use, in KiB.")
@@ -217,6 +245,78 @@ class TestListResponse(BaseModel):
 
     submission_id: int
     tests: list[TestBody]
+
+
+class FilesResponse(BaseModel):
+    """What was submitted."""
+
+    submission_id: int
+    files: dict[str, str] = Field(description="File contents by path.")
+
+
+class PlaceBody(BaseModel):
+    """A line of the submitted code."""
+
+    file: str
+    line: int
+    function: str | None = None
+    text: str | None = Field(None, description="The line itself, without its indentation.")
+
+
+class TraceMessageBody(BaseModel):
+    """A message between nodes."""
+
+    no: int = Field(description="Its place in the order of all that happened.")
+    ms: int = Field(description="When it was sent, in milliseconds of simulated time.")
+    src: str
+    dest: str
+    body: Any = Field(description="An object; text, if it is too long to be kept as a whole.")
+    fate: str | None = Field(
+        None,
+        description="Absent if it was delivered, otherwise `lost`, `dropped` (by a rule of the test), `cut_off` (by a "
+        "partition), `crashed` (its receiver) or `under_way`.",
+    )
+    arrived_no: int | None = None
+    arrived_ms: int | None = None
+    place: int | None = Field(None, description="Which of `places` sent it.")
+    broke_rule: bool | None = Field(None, description="Whether it is one of those that broke the rule.")
+
+
+class TraceMarkBody(BaseModel):
+    """Something else that happened."""
+
+    no: int
+    ms: int
+    kind: str = Field(
+        description="`start` (`body`: its `init`), `kill`, `note` (of the test), `answer` (to the test), `save`, "
+        "`partition` (with `groups`) or `heal`."
+    )
+    node: str | None = None
+    text: str | None = None
+    body: Any = None
+    groups: list[list[str]] | None = None
+    place: int | None = None
+    broke_rule: bool | None = None
+
+
+class TraceResponse(BaseModel):
+    """How a test on several nodes failed. Fields that are zero, empty or false are absent."""
+
+    seed: int | None = Field(None, description="The seed of the simulated network.")
+    cluster: int | None = Field(None, description="Which of the test's clusters it is, from 1, which is the default.")
+    nodes: list[str] | None = None
+    violation: str | None = Field(None, description="What was wrong, in one sentence.")
+    node: str | None = Field(None, description="Whose fault it is, if that is known.")
+    moment_no: int | None = Field(None, description="The last message that broke the rule, or the last happening.")
+    moment_ms: int | None = Field(None, description="When it was sent.")
+    noticed_ms: int | None = Field(None, description="When the test noticed.")
+    total: int | None = Field(None, description="How many happenings there were.")
+    first_no: int | None = Field(None, description="The first of those that follow here; default 1.")
+    digest: str | None = Field(None, description="Two courses with the same digest are the same.")
+    source: str | None = Field(None, description="A digest of the code that was judged.")
+    places: list[PlaceBody] | None = None
+    messages: list[TraceMessageBody] | None = None
+    marks: list[TraceMarkBody] | None = None
 
 
 class EventPageResponse(BaseModel):

@@ -7,13 +7,13 @@ Fields that an event or a summary lacks are absent from the answers as well, not
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 
 from subcli.judge import Problem
 from subcli.judge.cases.samples import samples_of
@@ -44,9 +44,10 @@ from subcli.server.log.records import (
     Snapshot,
     UnknownSubmissionError,
 )
-from subcli.server.log.results import last_results
+from subcli.server.log.results import find_test, last_results
 from subcli.server.parts import Services
 from subcli.shared.encoding import timestamp
+from subcli.shared.run_trace import unpack
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _ONE: Final = "/submissions/{submission_id}"
@@ -86,7 +87,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
-        features = ["resume", "idempotency"] if demo else ["resume", "idempotency", *_WITH_LOGINS]
+        features = ["resume", "idempotency", "traces", *(() if demo else _WITH_LOGINS)]
         return models.InfoResponse(
             name="subcli",
             version=version("subcli-watch"),
@@ -238,13 +239,47 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     @router.get(_ONE, responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
     async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
         """Get the current state of a submission."""
-        return _submission(found, request)
+        compared = await store.run(store.lookup.compared_to, found)
+        return _submission(found, request, compared)
+
+    @router.get(
+        f"{_ONE}/files",
+        responses=error_responses(401, 403, 404, 422, 429),
+        response_model=models.FilesResponse,
+    )
+    async def show_files(
+        found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)]
+    ) -> Response:
+        """Get the submitted code."""
+        require(identity, Action.READ_CODE)
+        body = {"submission_id": found.id, "files": await store.run(store.lookup.files, found.id)}
+        # With escapes: a text may contain half a surrogate pair, which UTF-8 cannot.
+        return Response(json.dumps(body), media_type="application/json")
 
     @router.get(f"{_ONE}/tests", responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
     async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestListResponse:
         """Get the latest result of each test."""
         rows = last_results(await store.run(store.lookup.results, found.id))
         return models.TestListResponse(submission_id=found.id, tests=[models.TestBody(**row) for row in rows])
+
+    @router.get(
+        f"{_ONE}/tests/{{test:path}}/trace",
+        responses=error_responses(401, 404, 422, 429),
+        response_model=models.TraceResponse,
+    )
+    async def show_trace(found: Annotated[Snapshot, Depends(find)], test: str) -> Response:
+        """Get the course of a failed test on several nodes, by the test's id or name."""
+        rows = last_results(await store.run(store.lookup.results, found.id))
+        row = find_test(rows, test)
+        if row is None:
+            raise HTTPException(404, f"Submission {found.id} has no result of a test {test[:80]!r}.")
+        # One that has passed since has none, whatever an earlier attempt has left.
+        packed = None
+        if row.get("has_trace"):
+            packed = await store.run(store.run_traces.get, found.id, str(row.get("test_id")))
+        if packed is None:
+            raise HTTPException(404, f"There is no trace of {test[:80]!r}: only failures on several nodes have one.")
+        return Response(unpack(packed), media_type="application/json")
 
     @router.get(f"{_ONE}/events", responses=error_responses(401, 404, 422, 429))
     async def list_events(
@@ -336,8 +371,11 @@ def _problem_fields(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _submission(snapshot: Snapshot, request: Request) -> models.SubmissionResponse:
+def _submission(
+    snapshot: Snapshot, request: Request, compared: Mapping[str, Any] | None = None
+) -> models.SubmissionResponse:
     finished = snapshot.finished_at
+    more: dict[str, Any] = {} if compared is None else {"compared_to": models.ComparisonBody(**compared)}
     return models.SubmissionResponse(
         submission_id=snapshot.id,
         id=snapshot.id,
@@ -354,4 +392,5 @@ def _submission(snapshot: Snapshot, request: Request) -> models.SubmissionRespon
         epoch=snapshot.epoch,
         attempt=max(1, snapshot.attempt),
         build_log=snapshot.build_log,
+        **more,
     )

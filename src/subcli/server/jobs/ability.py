@@ -40,6 +40,8 @@ _MOST_NAMED: Final = 3
 """How many problems one line of the log names."""
 _Key: TypeAlias = tuple[str, str]
 """The slug of a problem and the name of one of its languages."""
+_Lacks: TypeAlias = tuple[tuple[str, str], ...]
+"""Languages, by their names, and what is lacking for each."""
 
 
 @dataclass(frozen=True)
@@ -250,11 +252,11 @@ class Ability:
 
     def _tell_changes(self, lacking: Mapping[_Key, str]) -> None:
         new = {key: complaint for key, complaint in lacking.items() if self._lacking.get(key) != complaint}
-        for (name, complaint), slugs in _alike(new).items():
-            _log.warning("this worker does not judge %s in %s: %s", _listed(slugs), name, complaint)
+        for lacks, slugs in _alike(new).items():
+            _log.warning("this worker does not judge %s in %s", _listed(slugs), _explained(lacks))
         back = dict.fromkeys(self._lacking.keys() - lacking.keys(), "")
-        for (name, _), slugs in _alike(back).items():
-            _log.warning("this worker judges %s in %s again", _listed(slugs), name)
+        for found, slugs in _alike(back).items():
+            _log.warning("this worker judges %s in %s again", _listed(slugs), ", ".join(name for name, _ in found))
 
     def _tell_space(self, short: Mapping[_Key, str]) -> None:
         """Log for which problems there is no space any more, or again."""
@@ -274,12 +276,23 @@ def _programs(problem: Problem, language: Language) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*language.programs, *filter(is_installed_program, problem.command[:1]))))
 
 
-def _alike(complaints: Mapping[_Key, str]) -> dict[tuple[str, str], list[str]]:
-    """The problems for each language and complaint: a hundred that take any language lack the same compiler."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _alike(complaints: Mapping[_Key, str]) -> dict[_Lacks, list[str]]:
+    """The problems that lack the same: a hundred that take any language lack the same compilers."""
+    lacking: dict[str, list[tuple[str, str]]] = {}
     for (slug, name), complaint in sorted(complaints.items()):
-        found.setdefault((name, complaint), []).append(slug)
+        lacking.setdefault(slug, []).append((name, complaint))
+    found: dict[_Lacks, list[str]] = {}
+    for slug, lacks in lacking.items():
+        found.setdefault(tuple(lacks), []).append(slug)
     return found
+
+
+def _explained(lacks: _Lacks) -> str:
+    """Several languages go into one line, whatever their compilers have said."""
+    if len(lacks) == 1:
+        ((name, complaint),) = lacks
+        return f"{name}: {complaint}"
+    return ", ".join(f"{name} ({' '.join(complaint.split())})" for name, complaint in lacks)
 
 
 def _listed(slugs: list[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,9 +19,11 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy.exc import SQLAlchemyError
 
 from subcli.judge import Job, Problem
-from subcli.judge.events import CONTENDED
+from subcli.judge.events import CONTENDED, RUN_TRACE, packed_of
+from subcli.judge.local import can_replay
 from subcli.judge.process.shortage import is_shortage
 from subcli.server.log.bus import Subscription
+from subcli.server.log.comparison import JUDGED
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Append, Claim, EndedError, Failure, Record, StaleFenceError
 from subcli.server.log.store import Store
@@ -109,7 +112,7 @@ class Judging:
             the verdict; how the judge failed; None if the submission is to be judged again alone.
         """
         claim = self.claim
-        job = Job(self._problem, claim.language, claim.files, claim.attempt, alone)
+        job = Job(self._problem, claim.language, claim.files, claim.attempt, alone, traced=True)
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue(_BUFFER_EVENTS)
         reading = asyncio.create_task(self._read_judge(job, events))
         try:
@@ -134,8 +137,10 @@ class Judging:
         has_ended = False
         try:
             async for event in events:
-                if not has_ended:
-                    await queue.put(_stamped(event, job.attempt))
+                if event["type"] == RUN_TRACE:
+                    await self._keep_trace(event)
+                elif not has_ended:
+                    await queue.put(self._at_home(_stamped(event, job.attempt)))
                 has_ended = has_ended or event["type"] == "complete"
             await queue.put(None)
         except Exception as error:
@@ -144,6 +149,25 @@ class Judging:
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
+
+    async def _keep_trace(self, event: Event) -> None:
+        """Store the trace of a failed test before its result is told. It is worth less than the verdict: no retry."""
+        try:
+            await self._store.run(self._store.run_traces.put, self.claim, str(event["test_id"]), packed_of(event))
+        except (EndedError, StaleFenceError):
+            # The next append says so.
+            pass
+        except SQLAlchemyError as error:
+            _log.warning("submission %s: a trace could not be stored: %s", self.claim.submission_id, error)
+
+    def _at_home(self, event: Event) -> Event:
+        """A result with the command that replays it on the user's machine, if the problem's author allows that."""
+        if not event.get("has_trace") or not can_replay(self._problem):
+            return event
+        test_id, name = str(event["test_id"]), str(event["test_name"])
+        # Tests with parameters may share a name.
+        which = test_id if test_id.endswith("]") else name
+        return {**event, "rerun": f"subcli test --replay {shlex.quote(f'{self.claim.submission_id}:{which}')}"}
 
     async def _append_all(
         self, queue: asyncio.Queue[Event | Exception | None], *, is_final: bool
@@ -175,6 +199,8 @@ class Judging:
                 end = min(end, len(batch) - 1)
             elif verdict is not None:
                 end = len(batch)
+            if end and end == len(batch) and verdict in JUDGED:
+                batch[-1] = await self._compared(batch)
             if end:
                 await self._append(batch[:end])
             batch = batch[end:]
@@ -186,6 +212,16 @@ class Judging:
                 return Failure(f"The judge failed: {type(event).__name__}.", is_shortage=is_shortage(event))
             if event is None:
                 return Failure("The judge stopped without a verdict.")
+
+    async def _compared(self, batch: Sequence[Event]) -> Event:
+        """The last event, `complete`, with what the owner's previous submission to the problem is compared to."""
+        lookup = self._store.lookup
+        try:
+            compared = await self._store.run(lookup.comparison, self.claim.submission_id, batch)
+        except SQLAlchemyError:
+            # The verdict matters more.
+            compared = None
+        return batch[-1] if compared is None else {**batch[-1], "compared_to": compared}
 
     async def _append(self, batch: list[Event]) -> None:
         """Append events; retry while the database is away, for as long as the lease may still be held."""

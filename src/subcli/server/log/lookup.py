@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, select
 
+from subcli.server.log.comparison import JUDGED, compare, outcomes
 from subcli.server.log.database import reading
 from subcli.server.log.records import Attempt, EventPage, LogEnd, Record, Snapshot, UnknownSubmissionError, record
 from subcli.server.log.tables import attempts, events, submissions
@@ -18,6 +21,19 @@ _PAGE_BYTES: Final = 512 * 1024
 _IDS_PER_QUERY: Final = 1000
 _LOG: Final = select(submissions.c.final_status, submissions.c.last_seq, submissions.c.epoch).where(
     submissions.c.id == bindparam("submission")
+)
+_EARLIER: Final = submissions.alias()
+_PREVIOUS: Final = (
+    select(_EARLIER.c.id)
+    .select_from(submissions)
+    .join(_EARLIER, (_EARLIER.c.owner_id == submissions.c.owner_id) & (_EARLIER.c.problem == submissions.c.problem))
+    .where(
+        submissions.c.id == bindparam("submission"),
+        _EARLIER.c.id < submissions.c.id,
+        _EARLIER.c.final_status.in_(JUDGED),
+    )
+    .order_by(_EARLIER.c.id.desc())
+    .limit(1)
 )
 SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 
@@ -105,10 +121,46 @@ class Lookup:
             query = select(submissions.c.problem).where(submissions.c.id == submission_id)
             return str(connection.execute(query).scalar_one())
 
+    def files(self, submission_id: int) -> dict[str, str]:
+        """Return what was submitted, by path."""
+        with self._read.begin() as connection:
+            query = select(submissions.c.files).where(submissions.c.id == submission_id)
+            return dict(connection.execute(query).scalar_one())
+
     def results(self, submission_id: int) -> list[str]:
         """Return the encoded `test_result` and `error_analysis` events of a submission, in order."""
         with self._read.begin() as connection:
             return results_of(connection, submission_id)
+
+    def comparison(self, submission_id: int, latest: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        """Compare a submission that is about to end with its owner's previous one at the same problem.
+
+        Args:
+            submission_id: Which one.
+            latest: Those of its events that are not in the log yet.
+
+        Returns:
+            `compared_to`; None if there is no previous one that was judged to its end.
+        """
+        with self._read.begin() as connection:
+            previous = connection.execute(_PREVIOUS, {"submission": submission_id}).scalar_one_or_none()
+            if previous is None:
+                return None
+            before = outcomes(_tests_of(connection, previous))
+            now = outcomes(chain(_tests_of(connection, submission_id), latest))
+            return compare(previous, before, now)
+
+    def compared_to(self, snapshot: Snapshot) -> dict[str, Any] | None:
+        """Return what the verdict of a submission was compared with; None if there is no comparison."""
+        if snapshot.final_status not in JUDGED:
+            return None
+        query = select(events.c.payload).where(
+            events.c.submission_id == snapshot.id, events.c.seq == snapshot.last_seq, events.c.type == ENDED
+        )
+        with self._read.begin() as connection:
+            payload = connection.execute(query).scalar_one_or_none()
+        found = None if payload is None else json.loads(payload).get("compared_to")
+        return found if isinstance(found, dict) else None
 
 
 def snapshot_of(connection: Connection, submission_id: int, *conditions: ColumnElement[bool]) -> Snapshot:
@@ -135,6 +187,16 @@ def results_of(connection: Connection, submission_id: int) -> list[str]:
             .order_by(events.c.seq)
         ).scalars()
     )
+
+
+def _tests_of(connection: Connection, submission_id: int) -> Iterator[str]:
+    """The encoded results of a submission, one after the other: all of them at once may be large."""
+    query = (
+        select(events.c.payload)
+        .where(events.c.submission_id == submission_id, events.c.type == "test_result")
+        .order_by(events.c.seq)
+    )
+    return iter(connection.execute(query).scalars())
 
 
 def events_after(submission_id: int, after: int) -> Select[int, str, str]:

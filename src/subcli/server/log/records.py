@@ -17,8 +17,9 @@ _ITEM_CAP: Final = 100
 # The fields that the specification requires, and those that are worth keeping beside them.
 _REQUIRED: Final = ("type", "submission_id", "seq", "timestamp", "status", "test_name", "duration_ms")
 _KEPT: Final = ("error", "analysis", "suggestions", "final_status", "summary", "test_id", "attempt", "epoch")
+_COMPARED: Final = ("compared_to",)
 _MEASURED: Final = ("outcome", "cpu_ms", "memory_kb", "group", "score", "max_score")
-_ESSENTIAL: Final = (*_REQUIRED, *_KEPT, *_MEASURED)
+_ESSENTIAL: Final = (*_REQUIRED, *_KEPT, *_COMPARED, *_MEASURED)
 
 
 class UnknownSubmissionError(LookupError):

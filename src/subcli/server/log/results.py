@@ -25,6 +25,17 @@ def last_results(payloads: Iterable[str]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def find_test(rows: Iterable[dict[str, Any]], test: str) -> dict[str, Any] | None:
+    """Return the result of the test with this id, or else this name; None if there is none."""
+    found = None
+    for row in rows:
+        if str(row.get("test_id")) == test:
+            return row
+        if found is None and row.get("test_name") == test:
+            found = row
+    return found
+
+
 def _key(event: dict[str, Any]) -> Any:
     test_id = event.get("test_id")
     return event.get("test_name") if test_id is None else ("id", test_id)

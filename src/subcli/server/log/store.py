@@ -49,6 +49,7 @@ from subcli.server.log.requeue import (
     WAITING,
     pending,
 )
+from subcli.server.log.run_traces import RunTraces
 from subcli.server.log.tables import submissions, write_probes
 from subcli.server.log.waiting import WaitingSubmissions
 
@@ -67,6 +68,7 @@ class Store:
         leases: which worker judges which submission.
         interruptions: what goes back to the queue without a verdict.
         waiting: what those are told who wait.
+        run_traces: the traces of failed tests.
 
     Args:
         engine: a database with the schema of `subcli.server.log.tables`.
@@ -78,6 +80,7 @@ class Store:
         self.leases = Leases(engine, clock)
         self.interruptions = Interruptions(engine, clock)
         self.waiting = WaitingSubmissions(engine, clock)
+        self.run_traces = RunTraces(engine)
         self._read = reading(engine)
         self._write = engine
         self._clock = clock

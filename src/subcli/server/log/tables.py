@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -188,6 +189,16 @@ attempts: Final = Table(
     Column("started_at", Double, nullable=False),
     # Whether the judge itself failed. That worker leaves the submission to others then.
     Column("failed", Boolean, nullable=False, server_default=false()),
+)
+
+# The courses of failed tests on several nodes; see subcli.shared.run_trace.
+run_traces: Final = Table(
+    "run_traces",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
+    # A digest of the test's id.
+    Column("test", String(32), primary_key=True),
+    Column("packed", LargeBinary, nullable=False),
 )
 
 # One row, which is written to find out whether the database can be written.

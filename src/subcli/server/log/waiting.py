@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, Select, and_, bindparam, not_, select
+from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, not_, select, update
 
 from subcli.server.log.appending import Records, all_committed, append_to
 from subcli.server.log.changes import STATE, Change, number_events, write_changes
@@ -42,7 +42,7 @@ class WaitingSubmissions:
         What is being judged somewhere at this moment, only waits its turn.
 
         Args:
-            able: what the worker can judge.
+            able: what the worker can judge. What was told so by `tell_waiting` only loses its place in the queue.
             limit: tell those of at most so many submissions.
 
         Returns:
@@ -55,8 +55,13 @@ class WaitingSubmissions:
         with self._write.begin() as connection:
             lock_queue(connection)
             rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+            known = _last_details(connection, [row.id for row in rows])
+            told = [row.id for row in rows if _says_so(known, row)]
+            connection.execute(update(submissions).where(submissions.c.id.in_(told)).values(told=True))
             appended = {
-                row.id: append_to(connection, row, [_unable(row)], self._clock(), {"told": True}) for row in rows
+                row.id: append_to(connection, row, [_unable(row)], self._clock(), {"told": True})
+                for row in rows
+                if not _says_so(known, row)
             }
         return all_committed(appended, self._clock())
 
@@ -69,15 +74,13 @@ class WaitingSubmissions:
         Returns:
             what was appended, by submission.
         """
-        last = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
-        said = select(submissions.c.id, events.c.payload).join(events, last).where(submissions.c.id.in_(ids))
         appended: dict[int, Records] = {}
         with self._write.begin() as connection:
             lock_queue(connection)
             rows = connection.execute(_WAITING, {"submissions": ids}).all()
-            known = {row.id: json.loads(row.payload).get("detail") for row in connection.execute(said)}
+            known = _last_details(connection, ids)
             for row in rows:
-                if known.get(row.id) != unable(row.problem, row.language):
+                if not _says_so(known, row):
                     appended[row.id] = append_to(connection, row, [_unable(row)], self._clock())
         return all_committed(appended, self._clock())
 
@@ -101,6 +104,18 @@ class WaitingSubmissions:
             write_changes(connection, list(changes.values()))
         appended = {submission_id: change.records for submission_id, change in changes.items()}
         return all_committed(appended, self._clock())
+
+
+def _last_details(connection: Connection, ids: Sequence[int]) -> dict[int, object]:
+    """What the last events of submissions say in their `detail`."""
+    last = and_(events.c.submission_id == submissions.c.id, events.c.seq == submissions.c.last_seq)
+    said = select(submissions.c.id, events.c.payload).join(events, last).where(submissions.c.id.in_(ids))
+    return {row.id: json.loads(row.payload).get("detail") for row in connection.execute(said)}
+
+
+def _says_so(details: Mapping[int, object], row: Row[Any]) -> bool:
+    """Whether a submission's last event says already that it waits for another worker."""
+    return details.get(row.id) == unable(row.problem, row.language)
 
 
 def _still_pending(row: Row[Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from subcli.cli.common import Common, expanded
+from subcli.cli.common import Common, expanded, whole_number
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
@@ -52,7 +52,12 @@ Languages: TypeAlias = Annotated[
 ]
 Concurrency: TypeAlias = Annotated[
     int | None,
-    typer.Option("--concurrency", metavar="N", min=1, help="Judge this many at once. Default: the number of cores."),
+    typer.Option(
+        "--concurrency",
+        metavar="N",
+        parser=whole_number(1),
+        help="Judge this many at once. Default: the number of cores.",
+    ),
 ]
 RedisUrl: TypeAlias = Annotated[
     str | None,

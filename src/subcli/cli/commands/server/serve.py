@@ -34,7 +34,7 @@ from subcli.cli.commands.server.options import (
     start_audit_log,
     start_logging,
 )
-from subcli.cli.common import Common, command, expanded
+from subcli.cli.common import Common, command, expanded, whole_number
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
@@ -44,7 +44,10 @@ if TYPE_CHECKING:
 
 Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")]
 Port: TypeAlias = Annotated[
-    int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+    int,
+    typer.Option(
+        "--port", metavar="PORT", parser=whole_number(0, 65535), help="Port to listen on; 0 picks a free one."
+    ),
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
@@ -57,7 +60,10 @@ AllowOrigin: TypeAlias = Annotated[
     typer.Option("--allow-origin", metavar="ORIGIN", help="Allow web pages of this origin to use the server."),
 ]
 AccessTokenSeconds: TypeAlias = Annotated[
-    int, typer.Option("--access-token-seconds", metavar="N", min=1, hidden=True, help="Lifetime, for tests.")
+    int,
+    typer.Option(
+        "--access-token-seconds", metavar="N", parser=whole_number(1), hidden=True, help="Lifetime, for tests."
+    ),
 ]
 SetLimit: TypeAlias = Annotated[
     list[str] | None,

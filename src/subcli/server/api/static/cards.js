@@ -62,8 +62,10 @@ function sharedCauses(tests, about) {
     for (const analysis of about.get(key) ?? []) {
       const { category, location, suggestions, error, analysis: text } = analysis;
       // Wrong answers have one cause if the answers are the same, or one place in the program explains them.
-      const message = category === "wrong_answer" && !location ? "" : test.message;
-      const told = JSON.stringify([category, location, suggestions, without(error, message), without(text, message)]);
+      const isAnswer = category === "wrong_answer" && !location;
+      const answers = isAnswer && isGiven(test.expected) && isGiven(test.actual) ? [test.expected, test.actual] : null;
+      const message = isAnswer && answers === null ? "" : test.message;
+      const told = JSON.stringify([category, location, answers, suggestions, without(error, message), without(text, message)]);
       if (!known.has(told)) known.set(told, { first: analysis, names: [] });
       const cause = known.get(told);
       cause.names.push(test.test_name ?? String(key));
@@ -71,6 +73,10 @@ function sharedCauses(tests, about) {
     }
   }
   return causes;
+}
+
+function isGiven(value) {
+  return value !== undefined && value !== null;
 }
 
 function without(text, message) {
@@ -111,6 +117,12 @@ function failureCard(test, analyses, causes = new Map()) {
     if (cause?.names.length > 1) card.append(element("p", "analysis text", `The same cause: ${otherNames(cause.names)}`));
   }
   card.append(...titled("Input", test.input), ...titled("Output", test.output));
+  if (test.has_trace === true) {
+    const draw = element("button", "draw", "Show how it happened");
+    draw.type = "button";
+    [draw.dataset.test, draw.dataset.name] = [String(test.test_id ?? test.test_name), test.test_name];
+    card.append(draw, element("span", "quiet number", Number.isSafeInteger(test.seed) ? ` seed ${test.seed}` : ""));
+  }
   if (typeof test.rerun === "string" && test.rerun) {
     const again = element("p", "", "Run it again: ");
     again.append(element("code", "text", test.rerun));

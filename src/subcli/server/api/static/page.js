@@ -2,6 +2,7 @@
 
 import { Api, Refused } from "./api.js";
 import { GivenUp, LoginNeeded, NotFound, Replaced, follow } from "./follow.js";
+import { listen, showDiagram } from "./diagram.js";
 import { Submission } from "./state.js";
 import { show, showConnection, showTime, showTitle } from "./view.js";
 
@@ -11,6 +12,7 @@ const id = Number(location.pathname.split("/").pop());
 // Behind `#`, so that the browser sends it to no server and writes it into no log.
 const api = new Api(new URLSearchParams(location.hash.slice(1)).get("link"));
 const submission = new Submission(id);
+const theme = new URLSearchParams(location.search).get("theme");
 let drawing = null;
 
 // Redraws at most ten times a second, however fast results arrive.
@@ -56,6 +58,21 @@ function failed(error) {
   if (!isNotFound && !(error instanceof Refused) && !(error instanceof GivenUp) && !(error instanceof TypeError)) throw error;
 }
 
+async function draw({ test, name }) {
+  try {
+    showDiagram(await api.get(`/submissions/${id}/tests/${encodeURIComponent(test)}/trace`), name);
+  } catch (error) {
+    if (!(error instanceof Refused) && !(error instanceof TypeError)) throw error;
+    at("trouble-text").textContent = error instanceof Refused ? error.message : "The server does not respond.";
+    at("trouble").hidden = false;
+  }
+}
+
+at("cards").addEventListener("click", (event) => {
+  const button = event.target.closest("button.draw");
+  if (button) draw(button.dataset);
+});
+listen();
 at("again").addEventListener("click", run);
 at("login").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -73,6 +90,8 @@ at("login").addEventListener("submit", async (event) => {
 addEventListener("pagehide", (event) => {
   if (!event.persisted) api.end();
 });
+// `subcli open` passes on what the terminal's user has chosen; the styles know the names.
+if (theme) document.documentElement.dataset.theme = theme;
 setInterval(() => showTime(submission, Date.now()), 250);
 at("command").textContent = `subcli watch ${location.origin}${location.pathname}`;
 run();

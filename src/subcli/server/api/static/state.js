@@ -5,6 +5,7 @@ const RANKS = { __proto__: null, pending: 0, queued: 0, submitted: 0, building: 
 const FINAL = new Set(["completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"]);
 const MOST_ANALYSES = 100;
 const MOST_GROUPS = 50;
+const MOST_TALLIES = 1000;
 
 export function isFinal(status) {
   return FINAL.has(status);
@@ -21,6 +22,8 @@ export class Submission {
     this.queuePosition = null;
     this.total = null;
     this.tests = new Map();
+    // How the tests of each group have ended, by its name.
+    this.tallies = new Map();
     this.counts = { passed: 0, failed: 0, error: 0, skipped: 0 };
     this.analyses = new Map();
     this.buildLog = "";
@@ -29,6 +32,8 @@ export class Submission {
     this.startedAt = null;
     this.verdict = null;
     this.summary = null;
+    this.comparedTo = null;
+    this.running = null;
   }
 
   // Takes what only the snapshot contains.
@@ -63,21 +68,32 @@ export class Submission {
   }
 
   // The groups of tests: those that the verdict tells of, then others that have tests. `passed` and `done` count their
-  // tests, and those of the groups in them: `secret/small` is in `secret`. Points come with the verdict.
+  // tests, and those of the groups in them: `secret/small` is in `secret`. Points come with the verdict. The page asks
+  // at each change, so the cost does not grow with the number of tests.
   groups() {
     const told = Array.isArray(this.summary?.groups) ? this.summary.groups.filter((group) => isName(group?.name)) : [];
     const groups = new Map(told.slice(0, MOST_GROUPS).map((group) => [group.name, { ...group, passed: 0, done: 0, failed: 0 }]));
-    for (const { group, status } of this.tests.values()) {
-      if (!isName(group)) continue;
-      if (!groups.has(group) && groups.size < MOST_GROUPS) groups.set(group, { name: group, passed: 0, done: 0, failed: 0 });
+    for (const [name, { passed, done, failed }] of this.tallies) {
+      if (done > 0 && !groups.has(name) && groups.size < MOST_GROUPS) groups.set(name, { name, passed: 0, done: 0, failed: 0 });
       for (const one of groups.values()) {
-        if (group !== one.name && !(group.startsWith(`${one.name}/`) && "outcome" in one)) continue;
-        one.done += 1;
-        one.passed += status === "passed";
-        one.failed += !["passed", "skipped"].includes(status);
+        if (name !== one.name && !("outcome" in one && name.startsWith(`${one.name}/`))) continue;
+        one.done += done;
+        one.passed += passed;
+        one.failed += failed;
       }
     }
     return [...groups.values()].map((group) => ({ ...group, status: statusOf(group) }));
+  }
+
+  // Counts a result, or with -1 one that another result of the same test replaces.
+  tally({ group, status }, by) {
+    this.counts[counted(status)] += by;
+    if (!isName(group) || (!this.tallies.has(group) && this.tallies.size >= MOST_TALLIES)) return;
+    const tally = this.tallies.get(group) ?? { passed: 0, done: 0, failed: 0 };
+    this.tallies.set(group, tally);
+    tally.done += by;
+    if (status === "passed") tally.passed += by;
+    else if (status !== "skipped") tally.failed += by;
   }
 }
 
@@ -97,19 +113,22 @@ const CHANGES = {
       if (!submission.stages.includes(message.status)) submission.stages.push(message.status);
     }
     if (message.total_tests > 0) submission.total = message.total_tests;
+    const isNamed = typeof message.running_test === "string" && message.running_test !== "";
+    submission.running = isNamed ? { name: message.running_test, ms: Number(message.running_ms) || 0, at: message.timestamp } : null;
     submission.queuePosition = message.status === submission.stages[0] ? message.queue_position ?? null : null;
     return true;
   },
 
   test_result(submission, message) {
     if (typeof message.test_name !== "string" || typeof message.status !== "string") return false;
+    submission.running = null;
     const key = typeof message.test_id === "string" ? message.test_id : message.test_name;
     const before = submission.tests.get(key);
-    if (before) submission.counts[counted(before.status)] -= 1;
+    if (before) submission.tally(before, -1);
     // Deleted first, so that the map keeps the order of arrival.
     submission.tests.delete(key);
     submission.tests.set(key, message);
-    submission.counts[counted(message.status)] += 1;
+    submission.tally(message, 1);
     return true;
   },
 
@@ -126,6 +145,8 @@ const CHANGES = {
     if (typeof message.final_status !== "string") return false;
     submission.verdict = message.final_status;
     submission.summary = typeof message.summary === "object" ? message.summary : null;
+    submission.comparedTo = typeof message.compared_to === "object" ? message.compared_to : null;
+    submission.running = null;
     return true;
   },
 };
@@ -139,7 +160,7 @@ export function missed(submission, snapshot, tests) {
     if (analysis && typeof analysis === "object") messages.push({ test_id: test.test_id, ...analysis, seq: undefined, type: "error_analysis" });
   }
   const verdict = snapshot.final_status ?? (isFinal(snapshot.status) ? verdictOf(snapshot.status, tests) : null);
-  if (verdict) messages.push({ type: "complete", final_status: verdict, summary: snapshot.summary });
+  if (verdict) messages.push({ type: "complete", final_status: verdict, summary: snapshot.summary, compared_to: snapshot.compared_to });
   return messages.map((message) => ({ ...message, submission_id: submission.id }));
 }
 

@@ -3,7 +3,7 @@
 import { cards } from "./cards.js";
 import { element, keep, printable } from "./dom.js";
 import { showGroups, showTests } from "./tables.js";
-import { amount, duration, glyph, isPoints, number, points, words } from "./words.js";
+import { amount, compared, duration, glyph, isPoints, number, points, words } from "./words.js";
 
 const TONES = { __proto__: null, passed: "is-good", error: "is-warn" };
 const at = (id) => document.getElementById(id);
@@ -43,7 +43,17 @@ export function showTime(submission, now) {
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
   const two = (value) => String(value).padStart(2, "0");
   const clock = hours ? `${hours}:${two(minutes)}` : String(minutes);
+  showRunning(submission, now);
   at("time").textContent = Number.isFinite(started) && submission.verdict === null ? `${clock}:${two(seconds % 60)}` : "";
+}
+
+// The test that runs, and for how long. The page has no other sign that it is not stuck.
+function showRunning({ running, verdict }, now) {
+  at("running").hidden = running === null || verdict !== null;
+  if (at("running").hidden) return;
+  const told = Date.parse(running.at);
+  const ms = running.ms + (Number.isFinite(told) ? Math.max(0, now - told) : 0);
+  at("running").textContent = printable(`Running: ${running.name}, ${Math.floor(ms / 1000)} s`);
 }
 
 function showStages(submission) {
@@ -73,10 +83,21 @@ function showProgress(submission) {
   at("counts").replaceChildren(...parts);
   at("summary").hidden = submission.verdict === null;
   if (submission.verdict !== null) at("summary").textContent = summaryOf(submission);
+  showComparison(submission);
   at("unshown").hidden = !decidedUnseen(submission);
   // Screen readers announce failures and the verdict, not every test.
   const news = submission.verdict === null ? (failed + error ? `${failed + error} not passed` : words(submission.status)) : summaryOf(submission);
   if (at("news").textContent !== printable(news)) at("news").textContent = printable(news);
+}
+
+// What has changed since the previous submission, with a link to it.
+function showComparison({ verdict, comparedTo }) {
+  const said = verdict === null ? "" : compared(comparedTo);
+  at("compared").hidden = said === "";
+  if (said === "") return;
+  const link = element("a", "", `#${comparedTo.previous}`);
+  link.href = String(comparedTo.previous);
+  at("compared").replaceChildren("Since ", link, `: ${printable(said)}`);
 }
 
 function summaryOf(submission) {

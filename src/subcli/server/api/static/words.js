@@ -14,6 +14,7 @@ const OUTCOMES = {
   judge_error: ["JE", "the judge failed"],
 };
 const MOST_POINTS = 1e12;
+const MOST_SLOWER = 2;
 
 export function glyph(status) {
   return GLYPHS[status] ?? GLYPHS.failed;
@@ -46,6 +47,25 @@ export function duration(ms) {
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 99_995) return `${(ms / 1000).toFixed(2)} s`;
   return `${Math.floor(ms / 60_000)}m ${String(Math.round(ms / 1000) % 60).padStart(2, "0")}s`;
+}
+
+// What has changed since the previous submission: "2 newly passing, Split vote 3 × slower"; empty if that is not known.
+export function compared(comparison) {
+  if (!Number.isSafeInteger(comparison?.previous) || comparison.previous <= 0) return "";
+  const { newly_passing: passing, newly_failing: failing, slower } = comparison;
+  const parts = [];
+  if (passing > 0) parts.push(`${number(passing)} newly passing`);
+  if (failing > 0) parts.push(`${number(failing)} newly failing`);
+  const tests = (Array.isArray(comparison.tests) ? comparison.tests : []).filter((test) => test?.change === "slower");
+  if (slower > MOST_SLOWER || tests.length < slower) parts.push(`${number(slower)} slower`);
+  else parts.push(...tests.map((test) => `${test.test_name}${ratio(test)} slower`));
+  return parts.join(", ") || "every test ended as before";
+}
+
+function ratio({ before_ms: before, duration_ms: now }) {
+  const times = now / before;
+  if (!(times > 1 && times < 1e6)) return "";
+  return ` ${times < 10 ? Math.round(times * 10) / 10 : number(Math.round(times))} ×`;
 }
 
 export function memory(kb) {

@@ -21,6 +21,8 @@ class Election:
         self.cluster = cluster
         self.votes: dict[tuple[str, int], dict[str, Message]] = {}
         self.leaders: dict[int, dict[str, Message]] = {}
+        self.stood: dict[tuple[str, int], Message] = {}
+        """The first request for votes of each node in each term."""
         cluster.watch(self._note)
 
     def _note(self, message: Message) -> None:
@@ -29,7 +31,18 @@ class Election:
             self.votes.setdefault((message.src, term), {}).setdefault(message.dest, message)
         elif message.type == "heartbeat":
             term = self.cluster.integer(message, "term")
-            self.leaders.setdefault(term, {}).setdefault(message.src, message)
+            of_term = self.leaders.setdefault(term, {})
+            if message.src not in of_term:
+                of_term[message.src] = message
+                self.cluster.note(message.src, f"leader in term {term}")
+        elif message.type == "request_vote":
+            self._note_candidate(message)
+
+    def _note_candidate(self, message: Message) -> None:
+        term = message.body.get("term")
+        if isinstance(term, int) and (message.src, term) not in self.stood:
+            self.stood[message.src, term] = message
+            self.cluster.note(message.src, f"candidate in term {term}")
 
     # -- asking
 
@@ -111,6 +124,7 @@ class Election:
                 expected=f"one leader in term {term}",
                 actual=", ".join(sorted(leaders)),
                 sites=self.cluster.where(double[3] if double else leaders[second]),
+                messages=(*self._votes(double, term), leaders[first], leaders[second]),
                 explanation=f"Both sent heartbeats as leader of term {term}, so both counted enough votes.{because}",
                 suggestions=(
                     ONE_VOTE,
@@ -129,6 +143,7 @@ class Election:
                 expected=f"one vote of {voter} in term {term}",
                 actual=f"votes for {_name(first, voter)} and {second}",
                 sites=self.cluster.where(message),
+                messages=self._votes(double, term),
                 explanation=f"{_gave(voter, first, second, term)}. Two candidates can win the same term that way.",
                 suggestions=(
                     "Before granting a vote, compare the candidate with the one already voted for in this term.",
@@ -141,18 +156,20 @@ class Election:
             if of_term != term:
                 continue
             candidates = list(given)
-            if self._stood(voter, term) and voter not in candidates:
+            if (voter, term) in self.stood and voter not in candidates:
                 candidates.insert(0, voter)
             if len(candidates) > 1:
                 second = candidates[1]
                 return voter, candidates[0], second, given[second]
         return None
 
-    def _stood(self, node: str, term: int) -> bool:
-        return any(
-            message.src == node and message.type == "request_vote" and message.body.get("term") == term
-            for message in self.cluster.log
-        )
+    def _votes(self, double: tuple[str, str, str, Message] | None, term: int) -> tuple[Message, ...]:
+        """The messages by which a node gave its vote twice. To stand for election is to vote for oneself."""
+        if double is None:
+            return ()
+        voter, first, _, second_vote = double
+        first_vote = self.stood[voter, term] if first == voter else self.votes[voter, term][first]
+        return first_vote, second_vote
 
 
 def _name(candidate: str, voter: str) -> str:
