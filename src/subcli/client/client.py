@@ -189,7 +189,7 @@ class Client:
         if info.demo:
             reason = f"This server runs in demo mode, without logins, and cannot {what}."
             raise ServerError(reason, hint="`subcli serve --auth` starts one with logins.")
-        raise ServerError(f"This server cannot {what}.", hint="")
+        raise ServerError(f"This server cannot {what}.", hint="Is it up to date? `subcli doctor` shows its version.")
 
     async def _submissions_to(self, problem: str, limit: int) -> list[Any]:
         """Submissions to one problem, filtered here if the server ignores the filter (contract, section 6)."""

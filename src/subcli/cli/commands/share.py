@@ -63,7 +63,7 @@ def run(common: Common, streams: Streams, number: int | None, expires_s: int, se
     chosen, made = request(common, streams, call, pasted_server=server)
     url, expires_at = made.get("url"), made.get("expires_at")
     if not isinstance(url, str) or not url:
-        raise ServerError("The server made a link but did not return it.", hint="")
+        raise ServerError("The server made a link but did not return it.", hint="`subcli doctor` checks the server.")
     if common.json:
         streams.print_json({"share": {"submission_id": chosen, "url": url, "expires_at": expires_at}})
         return 0
@@ -74,7 +74,8 @@ def run(common: Common, streams: Streams, number: int | None, expires_s: int, se
         streams.write_error("This server runs in demo mode: whoever can reach it can open every page.\n")
     else:
         end = with_options(f"`subcli share {chosen} --revoke` ends it.", common.for_server(server))
-        shown = f"Whoever has this link can see submission {chosen}, and nothing else, until {expires_at[:10]}."
+        until = one_line(expires_at[:10])
+        shown = f"Whoever has this link can see submission {chosen}, and nothing else, until {until}."
         streams.write_error(f"{shown} {end}\n")
     return 0
 
@@ -97,6 +98,7 @@ def run_revoke(common: Common, streams: Streams, number: int | None, server: str
     if common.json:
         streams.print_json({"share": {"submission_id": chosen, "revoked": count}})
     elif not common.quiet:
-        links = {0: "There was no link", 1: "1 link has ended"}.get(count if isinstance(count, int) else -1)
-        streams.write(f"{links or f'{count} links have ended'}; only you and teachers can see submission {chosen}.\n")
+        number_of_links = count if isinstance(count, int) else "The"
+        ended = {0: "There was no link", 1: "1 link has ended"}.get(count, f"{number_of_links} links have ended")
+        streams.write(f"{ended}; only you and teachers can see submission {chosen}.\n")
     return 0

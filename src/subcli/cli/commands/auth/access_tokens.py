@@ -33,7 +33,9 @@ def create(common: Common, streams: Streams, name: str, expires_s: int, scope: s
     made = request(common, streams, call)
     token = made.get("token")
     if not isinstance(token, str) or not token:
-        raise ServerError("The server created an access token but did not return it.", hint="")
+        raise ServerError(
+            "The server created an access token but did not return it.", hint="`subcli auth token list` shows it."
+        )
     if common.json:
         streams.print_json({"access_token": made})
         return 0
@@ -102,7 +104,7 @@ def _write_table(streams: Streams, rows: Sequence[Json]) -> None:
 
 
 def _day(timestamp: object) -> str:
-    return timestamp[:10] if isinstance(timestamp, str) else "at a time that the server does not say"
+    return one_line(timestamp[:10]) if isinstance(timestamp, str) else "at a time that the server does not say"
 
 
 def _is_past(timestamp: object, now: float) -> bool:
