@@ -94,11 +94,12 @@ def run_revoke(common: Common, streams: Streams, number: int | None, server: str
         await client.require_feature("links", "revoke links to submissions")
         return await client.api.revoke_links(chosen)
 
-    count = request(common, streams, call, pasted_server=server).get("revoked")
+    revoked = request(common, streams, call, pasted_server=server).get("revoked")
+    count = revoked if isinstance(revoked, int) else None
     if common.json:
         streams.print_json({"share": {"submission_id": chosen, "revoked": count}})
     elif not common.quiet:
-        number_of_links = count if isinstance(count, int) else "The"
-        ended = {0: "There was no link", 1: "1 link has ended"}.get(count, f"{number_of_links} links have ended")
+        few = {None: "Its links have ended", 0: "There was no link", 1: "1 link has ended"}
+        ended = few.get(count, f"{count} links have ended")
         streams.write(f"{ended}; only you and teachers can see submission {chosen}.\n")
     return 0

@@ -27,6 +27,7 @@ TABLE_ROWS_MAX: Final = 200
 _HEADINGS: Final = ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE", "POINTS", "USER")
 _POINTS: Final = 7
 _USER: Final = 8
+_USER_MAX: Final = 24
 _WHERE_KNOWN: Final = (_POINTS, _USER)
 """The columns that are there only where a submission has them."""
 
@@ -103,7 +104,7 @@ def _submission_cells(row: SubmissionRow, now: float) -> list[Line]:
         Line(words.total_duration(_sensible(row.summary.duration_ms))),
         Line(age(row.created_at, now), DIM),
         Line(measures.points(points)) if (points := points_of(row.summary)) is not None else Line(),
-        Line(_word(row.user)),
+        Line(clip(row.user or "", _USER_MAX)),
     ]
 
 
