@@ -35,10 +35,12 @@ ROWS: Final = (
     "fanout",
     "paced",
     "idle",
+    "server_memory",
     "durable",
     "gateways",
     "judge",
     "scripts",
+    "sandbox",
 )
 ROW_S: Final = 300.0
 

@@ -1,13 +1,12 @@
-"""The cost of the sandbox for each process: `python bench/sandbox.py [ROUNDS]`.
+"""The cost of the sandbox for each process: `python -m bench.sandbox [ROUNDS]`.
 
 The same program, a Python that exits immediately, is started without a sandbox and with bubblewrap, in turns, so that
-other load affects both. Prints medians and 90th percentiles in milliseconds, from before the start to after the exit,
-and the difference of the medians. The target is at most 50 ms.
+other load affects both. Prints JSON: of each, the milliseconds from before the start to after the exit.
 """
 
 from __future__ import annotations
 
-import statistics
+import json
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from subcli.judge import Language, LocalStarter, Problem, ResourceLimits
 from subcli.judge.process.starter import StartPlan, spawn
 from subcli.judge.sandbox.probe import probe
 
+WARM_UP = 3
 COMMAND = (sys.executable, "-I", "-S", "-c", "pass")
 
 
@@ -26,10 +26,10 @@ def started(plan: StartPlan) -> float:
     began = time.perf_counter()
     process = spawn(plan, COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     code = process.wait()
-    elapsed = (time.perf_counter() - began) * 1000
+    elapsed = time.perf_counter() - began
     if code != 0:
         raise SystemExit(f"the process exited with code {code}: nothing was measured")
-    return elapsed
+    return elapsed * 1000
 
 
 def main(rounds: int) -> None:
@@ -48,16 +48,13 @@ def main(rounds: int) -> None:
             LocalStarter().open(plain_dir, problem, language) as plain,
             found.starter.open(inner_dir, problem, language) as inner,
         ):
-            times: dict[str, list[float]] = {"plain": [], "sandbox": []}
-            for number in range(rounds + 3):
+            times: dict[str, list[float]] = {}
+            for number in range(-WARM_UP, rounds):
                 for kind, plans in (("plain", plain), ("sandbox", inner)):
                     elapsed = started(plans.run)
-                    if number >= 3:
-                        times[kind].append(elapsed)
-    medians = {kind: statistics.median(each) for kind, each in times.items()}
-    for kind, each in times.items():
-        print(f"{kind:8} median {medians[kind]:6.1f} ms   90 % {statistics.quantiles(each, n=10)[8]:6.1f} ms")
-    print(f"overhead        {medians['sandbox'] - medians['plain']:6.1f} ms   ({rounds} rounds)")
+                    if number >= 0:
+                        times.setdefault(kind, []).append(elapsed)
+    json.dump(times, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ _subcli() {
                     '') offered='--version -V --help -h' ;;
                     ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' test') offered='--problem --language --case --replay --debug-node --debugger --diagram --follow-links --sandbox --timeout --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' watch') offered='--after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' watch') offered='--mine --problem --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' status') offered='--test --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' list') offered='--limit --problem --user --all --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;

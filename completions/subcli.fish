@@ -103,6 +103,8 @@ complete -c subcli -n "__subcli_at ' test'" -l theme -r -f -a 'default high-cont
 complete -c subcli -n "__subcli_at ' test'" -l debug -d 'Log everything to stderr'
 complete -c subcli -n "__subcli_at ' test'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' test'" -F
+complete -c subcli -n "__subcli_at ' watch'" -l mine -d 'All of yours that are being judged, and those that join them'
+complete -c subcli -n "__subcli_at ' watch'" -l problem -r -k -f -a '(__subcli_names problems)' -d 'The same, for this id or slug'
 complete -c subcli -n "__subcli_at ' watch'" -l after-seq -r -f -d 'Start after this event'
 complete -c subcli -n "__subcli_at ' watch'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'
 complete -c subcli -n "__subcli_at ' watch'" -l fail-fast -d 'Stop at the first verdict that is not passed'

@@ -20,14 +20,14 @@ async def main() -> None:
         watching[int(connection.request.path.rpartition("/")[2])].add(connection)
         await connection.wait_closed()
 
+    async def produce(submission_id: int) -> None:
+        async for number in todo.ticks():
+            broadcast(watching[submission_id], text(submission_id, number))
+
     async with serve(watch, "127.0.0.1", 0, compression=None, ping_interval=None, backlog=2048) as server:
         say_ready(server.sockets[0].getsockname()[1])
         if todo.go:
-            async for number in todo.ticks():
-                for submission_id in range(1, todo.submissions + 1):
-                    broadcast(watching[submission_id], text(submission_id, number))
-                    if submission_id % 10 == 0:
-                        await asyncio.sleep(0)
+            await asyncio.gather(*(produce(each) for each in range(1, todo.submissions + 1)))
         await server.serve_forever()
 
 

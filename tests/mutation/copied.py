@@ -7,6 +7,7 @@ nothing there but the files of the area.
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import re
 import shutil
@@ -23,6 +24,15 @@ _FILES: Final = ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md
 _SCRIPTS: Final = tuple(f"judge/process/{name}.py" for name in ("confine", "grade", "host", "launch"))
 """Programs that run without the packages of the environment, of which mutmut is one."""
 _IMPORT: Final = "from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict\n"
+_LOAD: Final = """
+import marshal, os
+_code = os.open({}, os.O_RDONLY)
+_text = b""
+while _more := os.read(_code, 1 << 20):
+    _text += _more
+os.close(_code)
+exec(marshal.loads(_text))
+"""
 _PLUGINS: Final = ("no:xdist", "no:hypothesispytest", "no:anyio", "tests.mutation.plugin")
 _RUN: Final = """
 from mutmut import __main__ as mutmut
@@ -75,6 +85,9 @@ class Copy:
     def run(self, *words: str) -> None:
         """Run mutmut in the copy."""
         self._call([sys.executable, "-c", _RUN, "run", *words])
+        for path in self._inner.rglob("*.whole"):
+            # From here on they are only read.
+            path.rename(path.with_suffix(".py"))
 
     def outcomes(self) -> dict[str, int | None]:
         """The exit code of the tests for each mutant that was made; ``None`` where they were not run."""
@@ -104,7 +117,13 @@ class Copy:
         switch = (self._inner / "tests/mutation/switch.py").read_text()
         for name, value in {"MODULE": module, "PLACE": str(self._inner)}.items():
             switch = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", switch, flags=re.MULTILINE)
-        script.write_text(text.replace(_IMPORT, switch))
+        text = text.replace(_IMPORT, switch)
+        # A program is compiled at each start, which takes a second with all its mutants: it loads what was compiled.
+        code = compile(text, str(script), "exec")
+        script.with_suffix(".code").write_bytes(marshal.dumps(code))
+        script.with_suffix(".whole").write_text(text)
+        script.write_text(_LOAD.format(repr(str(script.with_suffix(".code")))))
+        os.utime(script)
 
 
 def _copy(target: Path) -> None:
@@ -126,7 +145,8 @@ def _settings(area: Area) -> Mapping[str, object]:
         # Alembic loads these under names of its own, so mutmut's switch never reaches them, and each would survive.
         "do_not_mutate": ["*/migrations/*"],
         "pytest_add_cli_args_test_selection": list(area.tests),
-        "pytest_add_cli_args": [*plugins, *(["-k", area.chosen] if area.chosen else [])],
+        # Mutants that do not end are ended by mutmut, according to how long their tests take here and now.
+        "pytest_add_cli_args": [*plugins, "--timeout", "600", *(["-k", area.chosen] if area.chosen else [])],
         # Before a test's own time come its fixtures: a database, or a process that has to be started.
         "timeout_constant": 5.0,
     }

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from subcli.core.submission import read_row
 from subcli.output.live.frame import FrameInput, Viewport, single
-from subcli.output.live.overview import several
+from subcli.output.live.overview import Everyone, several
+from subcli.output.live.roster import Totals
 from subcli.output.live.view import LiveView
 from subcli.output.pages.tables import submission_page, submissions_table
 from subcli.output.plain import PlainView
@@ -174,7 +175,8 @@ def test_no_line_of_a_frame_is_wider_than_the_terminal(
     snapshot = stage.watches[12].snapshot()
     submission = FrameInput(snapshot, snapshot.connection, 0.0, 12.0)
     viewport = Viewport(columns, lines, lines >= 20)
-    for frame in (single(submission, 3.0, viewport, compact=False), several([submission] * 2, 3.0, viewport)):
+    both = Everyone(Totals(2, 1, 0), 12.0, [submission] * 2)
+    for frame in (single(submission, 3.0, viewport, compact=False), several(lambda *_: both, 3.0, viewport)):
         assert len(frame.lines) <= lines
         assert frame.result_rows <= lines
         for line in frame.lines:

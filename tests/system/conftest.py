@@ -120,29 +120,57 @@ def serve(tmp_path: Path, env: dict[str, str], migrated: Path) -> Iterator[Calla
         served.stop()
 
 
+SOME_TESTS = """
+KEPT = {"test_one_leader_per_term", "test_split_vote", "test_terms_survive"}
+
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if item.name in KEPT]
+"""
+
+
+@dataclass(frozen=True)
+class JudgedOnce:
+    """The database of a server that has judged, and the directory of its problems."""
+
+    database: Path
+    problems: Path
+
+
 @pytest.fixture(scope="session")
-def judged(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
-    """The database of a server on which the bundled wrong solution is submission 1, made once: judging takes time."""
+def judged(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> JudgedOnce:
+    """A server whose submission 1 is the bundled wrong solution, judged once, by three of the ten tests."""
     place = tmp_path_factory.mktemp("judged")
-    server = Served(place / "data", environment(place / "home"), ("--sandbox", "none"))
+    problem = place / "problems/short-election"
+    shutil.copytree(SOLUTIONS.parent, problem)
+    table = (problem / "problem.toml").read_text()
+    for old, new in (
+        ("id = 1", "id = 77"),
+        ('slug = "leader', 'slug = "short'),
+        ("total_tests = 10", "total_tests = 3"),
+    ):
+        table = table.replace(old, new, 1)
+    (problem / "problem.toml").write_text(table)
+    (problem / "tests/conftest.py").write_text(SOME_TESTS)
+    options = ("--sandbox", "none", "--problems", str(problem.parent))
+    server = Served(place / "data", environment(place / "home"), options)
     server.data_dir.mkdir(mode=0o700)
     shutil.copy(migrated, server.data_dir)
     server.start()
     try:
-        words = ("submit", str(SOLUTIONS / "failing.py"), "--problem", "leader-election", "-q", "--server", server.url)
+        words = ("submit", str(SOLUTIONS / "failing.py"), "--problem", "short-election", "-q", "--server", server.url)
         done = subprocess.run([*SUBCLI, *words], env=server.env, cwd=place, capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (1, "failed\n"), done.stderr
     finally:
         server.stop()
-    return server.data_dir / "subcli.db"
+    return JudgedOnce(server.data_dir / "subcli.db", problem.parent)
 
 
 @pytest.fixture
-def failed(serve: Callable[..., Served], judged: Path, tmp_path: Path) -> Served:
+def failed(serve: Callable[..., Served], judged: JudgedOnce, tmp_path: Path) -> Served:
     """That server."""
     (tmp_path / "data0").mkdir(mode=0o700)
-    shutil.copy(judged, tmp_path / "data0")
-    return serve("--sandbox", "none")
+    shutil.copy(judged.database, tmp_path / "data0")
+    return serve("--sandbox", "none", "--problems", str(judged.problems))
 
 
 WAITING_PROBLEM = """

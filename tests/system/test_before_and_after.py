@@ -96,6 +96,49 @@ POLLED = """
 })()
 """
 
+RUNNING = """
+(async () => {
+  const { Submission } = await import('../static/state.js');
+  const { show, showTime } = await import('../static/view.js');
+  const at = '2026-03-01T10:00:00Z';
+  const submission = new Submission(9);
+  const seen = [];
+  const look = () => {
+    show(submission);
+    showTime(submission, Date.parse(at) + 4200);
+    const line = document.getElementById('running');
+    seen.push(line.hidden ? null : line.textContent);
+  };
+  const told = { status: 'testing', running_test: 'Split <b>vote</b>', running_ms: 1000 };
+  submission.receive({ type: 'status_update', timestamp: at, ...told });
+  look();
+  submission.receive({ type: 'test_result', test_name: 'Split <b>vote</b>', status: 'passed', timestamp: at });
+  look();
+  submission.receive({ type: 'status_update', timestamp: at, ...told, running_ms: 'x' });
+  look();
+  submission.receive({ type: 'complete', final_status: 'passed', timestamp: at });
+  look();
+  return seen;
+})()
+"""
+
+
+async def test_page_names_the_test_that_runs(run: Run, server: Served, tmp_path: Path) -> None:
+    """And for how long, until its result comes."""
+    needs("chromium", CHROMIUM)
+    number = attempt(run, server, tmp_path, passes=True)
+    async with chromium(tmp_path) as page:
+        await page.open(f"{server.url}/submissions/{number}")
+        await page.until("document.querySelector('#summary:not([hidden])') !== null")
+        assert await page.run(RUNNING) == [
+            "Running: Split <b>vote</b>, 5 s",
+            None,
+            "Running: Split <b>vote</b>, 4 s",
+            None,
+        ]
+        assert page.complaints == []
+
+
 COLOURS = """
 (() => {
   const style = getComputedStyle(document.documentElement);
@@ -108,19 +151,18 @@ async def test_page_has_themes(run: Run, server: Served, tmp_path: Path) -> None
     """The one that the address names, and more contrast where the system prefers it; an unknown one changes nothing."""
     needs("chromium", CHROMIUM)
     number = attempt(run, server, tmp_path, passes=True)
-    url = f"{server.url}/submissions/{number}"
     async with chromium(tmp_path) as page:
+        await page.open(f"{server.url}/submissions/{number}?theme=colour-blind")
+        await page.until("document.querySelector('#summary:not([hidden])') !== null")
+        assert await page.run("document.documentElement.dataset.theme") == "colour-blind"
         seen = {}
-        for theme in ("", "?theme=high-contrast", "?theme=colour-blind", "?theme=pink"):
-            await page.open(url + theme)
-            await page.until("document.querySelector('#summary:not([hidden])') !== null")
+        for theme in ("colour-blind", "high-contrast", "pink", ""):
+            await page.run(f"document.documentElement.dataset.theme = '{theme}'")
             seen[theme] = tuple(await page.run(COLOURS))
         await page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-contrast", "value": "more"}])
-        await page.open(url)
-        await page.until("document.querySelector('#summary:not([hidden])') !== null")
-        assert tuple(await page.run(COLOURS)) == seen["?theme=high-contrast"]
+        assert tuple(await page.run(COLOURS)) == seen["high-contrast"]
         assert page.complaints == []
-    assert seen[""] == seen["?theme=pink"]
+    assert seen[""] == seen["pink"]
     assert len(set(seen.values())) == 3
 
 

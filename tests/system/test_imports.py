@@ -48,6 +48,12 @@ DRAWING = {
 }
 
 
+NOT_FOR_A_SERVER = {
+    *("alembic", "mako", "sqlalchemy.orm", "psycopg", "redis", "cryptography", "keyring", "rich", "pygments", "httpx"),
+    *("pytest", "yaml", "pylatexenc", "jinja2"),
+}
+"""What a server with a database of its own does not keep in its memory."""
+
 AT_THE_END = """
 import atexit, gc, sys
 
@@ -174,3 +180,22 @@ async def test_garbage_collector_runs_while_watching(command: Commands) -> None:
     serving.stdin.close()
     _, errors = await asyncio.wait_for(serving.communicate(), 30)
     assert b"collecting True" in errors
+
+
+async def test_server_imports_only_what_it_uses(command: Commands) -> None:
+    """With logins, on a new database: what it imports stays in memory for as long as it runs."""
+    serving = await command.start(
+        *("serve", "--auth", "--sandbox", "none", "--port", "0", "--stop-with-stdin"),
+        *("--data-dir", str(command.cwd / "data")),
+        env=telling(command),
+        stdin=asyncio.subprocess.PIPE,
+    )
+    assert serving.stdout is not None
+    assert serving.stdin is not None
+    await serving.stdout.readline()
+    serving.stdin.close()
+    _, errors = await asyncio.wait_for(serving.communicate(), 60)
+    # Of those it has tried to import, some are not there for it.
+    modules = imported("".join(line for line in errors.decode().splitlines(keepends=True) if "|" not in line))
+    assert {"subcli.server.app", "subcli.server.accounts.tokens"} <= modules
+    assert modules & NOT_FOR_A_SERVER == set()

@@ -129,6 +129,7 @@ EVIL_TRACE = """
 """
 
 
+@pytest.mark.thorough
 async def test_picture_of_a_failure(page: Page, failed: Served) -> None:
     """A dialog with a picture that zooms; a message shows its body and the line that sent it, by mouse and by key."""
     await page.open(f"{failed.url}/submissions/1")

@@ -80,7 +80,8 @@ def test_ndjson_of_submit(server: Served, run: Run) -> None:
     assert lines[-1]["type"] == "result"
     assert {line["submission_id"] for line in lines} == {lines[0]["submission_id"]}
     results = [line for line in lines if line["type"] == "test_result"]
-    assert [line["seq"] for line in lines if "seq" in line] == list(range(1, 6 + len(results)))
+    named = [line for line in lines if "running_test" in line]
+    assert [line["seq"] for line in lines if "seq" in line] == list(range(1, 6 + len(results) + len(named)))
     assert lines[-1]["summary"]["passed"] == len(results)
 
 

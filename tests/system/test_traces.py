@@ -17,21 +17,28 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.output.conftest import approved as approved
+
 from .command import SUBCLI, Commands
 from .conftest import SOLUTIONS, Run, Served
 from .terminal import Terminal
 
+# What is judged here takes seconds of processor time, on a busy machine minutes.
+pytestmark = pytest.mark.timeout(300)
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
 VIOLATION = "n1 voted twice in term 1: for itself and for n2"
 
 
 @pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.thorough)])
-async def test_ladder_on_a_terminal(command: Commands, failed: Served, columns: int) -> None:
+async def test_ladder_on_a_terminal(
+    command: Commands, failed: Served, columns: int, approved: Callable[[str, str], None]
+) -> None:
     """Of two candidates, n1 votes for itself and for n2; what broke the rule is marked, and nothing is cut."""
     words = ("status", "1", "--test", "split vote", "--diagram", "--server", failed.url)
     async with Terminal(command, *words, columns=columns, rows=40) as tty:
         assert await tty.end() == 0, tty.text
         lines = [line for line in tty.text.splitlines() if line]
+    approved(f"split-vote-{columns}", "\n".join(lines) + "\n")
     assert lines[0] == "Split Vote"
     assert len(lines) <= 31
     assert re.fullmatch(r" +ms +n1 +n2 +n3 +n4 +seed 51", lines[1])
@@ -67,8 +74,8 @@ def test_other_forms(run: Run, failed: Served, tmp_path: Path) -> None:
     assert "n1 voted twice" in "".join(svg.itertext())
     assert run("status", "1", "--svg", "gone/failure.svg", *at).returncode == 2
     for words, code, said in (
-        (("--test", "Leader Election", "--diagram"), 5, "There is no trace of 'Leader Election'"),
-        (("--test", "Nothing"), 5, "There are: Leader Election, "),
+        (("--test", "Terms Survive a Restart", "--diagram"), 5, "There is no trace of 'Terms Survive a Restart'"),
+        (("--test", "Nothing"), 5, "There are: One Leader per Term, Split Vote, "),
         (("--plain",), 2, "`--plain` needs `--diagram`"),
     ):
         refused = run("status", "1", *words, *at)
@@ -96,7 +103,7 @@ def test_replay(run: Run, failed: Served, tmp_path: Path) -> None:
     assert (lines[-1]["type"], lines[-1]["summary"]["total_tests"]) == ("result", 2)
     assert "2 of 2 failures are the same as in submission 1." in done.stderr
     # The code in the directory of `init` is used there; a comment changes nothing that happens.
-    made = run("init", "leader-election", "here", *at)
+    made = run("init", "short-election", "here", *at)
     assert made.returncode == 0, made.stderr
     text = (SOLUTIONS / "failing.py").read_text()
     (tmp_path / "here/node.py").write_text(f"# A comment.\n{text}")
@@ -263,6 +270,7 @@ class Editor:
         self._socket.close()
 
 
+@pytest.mark.thorough
 def test_debug_with_an_editor(env: dict[str, str], failed: Served, tmp_path: Path) -> None:
     """The node waits for an editor; its breakpoint is reached, and letting go gives the same failure."""
     words = ("test", "--replay", "1:Split Vote", "--debug-node", "n1", "--debugger", "debugpy", "--server", failed.url)

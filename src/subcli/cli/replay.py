@@ -6,6 +6,7 @@ machine. So the test itself, run again, is the same schedule.
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -169,11 +170,11 @@ def _parts(which: str) -> tuple[str, str]:
 
 def _check_given_away(template: Template, submission_id: int, tests: Sequence[Mapping[str, Any]]) -> None:
     if template.test is None or template.test.get("runner", "pytest") != "pytest":
-        name = str(tests[0].get("test_name"))
+        name = shlex.quote(str(tests[0].get("test_name")))
         raise UsageError(
             f"The author of {template.problem} does not give its tests away, so this failure can be replayed only on "
             "the server.",
-            hint=f"`subcli status {submission_id} --test '{name}' --diagram` shows how it happened; with the problem "
+            hint=f"`subcli status {submission_id} --test {name} --diagram` shows how it happened; with the problem "
             "itself, `--problem DIR` replays it.",
         )
 
@@ -222,8 +223,8 @@ def _tell(replayed: Mapping[str, Replayed], recorded: Recorded, streams: Streams
         note(f"None of the failures of submission {recorded.submission_id} was replayed.")
     same = [each for each in replayed.values() if each.same]
     if len(replayed) > 1 and same:
-        what = "failures are the same as" if len(same) > 1 else "failure is the same as"
-        note(f"{len(same)} of {len(recorded.traces)} {what} in submission {recorded.submission_id}.")
+        what = "are the same as" if len(same) > 1 else "is the same as"
+        note(f"{len(same)} of {len(recorded.traces)} failures {what} in submission {recorded.submission_id}.")
     told = [each for each in replayed.values() if not each.identical or len(replayed) == 1]
     for each in told[:_SHOWN_MAX]:
         note(f"{each.test_name} (seed {each.seed}), compared with submission {recorded.submission_id}: {each.detail}")

@@ -212,6 +212,11 @@ class Api:
             params |= {"all": "true"} if whose.user is None else {"user": whose.user}
         return await self._http.request_with_retry("GET", "/submissions", decode=as_list, params=params)
 
+    async def latest(self, *, limit: int, problem: str | None = None) -> list[Any]:
+        """As :meth:`submissions`, asked once."""
+        params = {"limit": limit} | ({} if problem is None else {"problem": problem})
+        return await self._http.request("GET", "/submissions", decode=as_list, params=params)
+
     async def submission(self, submission_id: int) -> Json:
         """The snapshot of one submission."""
         return await self._http.request("GET", f"/submissions/{submission_id}", decode=as_object)

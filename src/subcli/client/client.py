@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from subcli.client.api import Api, Whose
+from subcli.client.api import Api, EventLog, Whose
 from subcli.client.auth import (
     Authenticator,
 )
@@ -34,6 +34,9 @@ from subcli.shared.suggest import did_you_mean
 from subcli.shared.urls import is_plain, same_origin, without_zone
 from subcli.workspace.languages import languages_in
 from subcli.workspace.source import Source
+
+if TYPE_CHECKING:
+    from subcli.client.feed import FeedSession
 
 T = TypeVar("T")
 
@@ -259,6 +262,37 @@ class Client:
             describe=describe,
         )
 
+    async def feed(self, problem: str | None) -> FeedSession:
+        """The session that follows all submissions of the user that run, or those to one problem.
+
+        Raises:
+            SubcliError: the server does not answer, or there is no such problem; the hint may suggest another.
+        """
+        from subcli.client.feed import FeedSession
+        from subcli.core.feed import Feed
+
+        features = (await self.api.info_with_retry()).features
+        names: set[str] = set()
+        if problem is not None:
+            known = await self.problem(problem)
+            names = {problem, _slug_of(known), str(known.get("id", problem))}
+
+        async def dial(cursor: str | None) -> Socket:
+            query = [("problem", problem), ("cursor", cursor)]
+            given = urlencode([(name, value) for name, value in query if value is not None])
+            url = f"{self.settings.ws_url}/feed{'?' if given else ''}{given}"
+            # In the header only: watch tokens open no feed, and a URL must not contain a long-lived token.
+            return await open_socket(url, token=self._authenticator.token(), proxy=self.settings.proxies.decide(url))
+
+        return FeedSession(
+            Feed(self.settings.page_url),
+            _FeedCalls(self.api, problem, names),
+            dial if "feed" in features else None,
+            self._authenticator,
+            self.session,
+            max_attempts=self._max_attempts,
+        )
+
     async def _dial(self, submission_id: int, after_seq: int, epoch: str | None) -> Socket:
         url = f"{self.settings.ws_url}/submissions/{submission_id}"
         position = ([("after_seq", after_seq)] if after_seq else []) + ([("epoch", epoch)] if epoch else [])
@@ -294,6 +328,32 @@ class Client:
         known = [_slug_of(entry) for entry in problems]
         hint = f"{did_you_mean(slug, known)} Known: {', '.join(known) or 'none'}.".lstrip()
         raise NotFoundError(f"There is no problem {slug!r}.", hint=hint)
+
+
+class _FeedCalls:
+    """The calls of a feed (:class:`subcli.client.feed.FeedRest`).
+
+    Args:
+        problem: as the user names it; ``None`` for all.
+        names: all names of it that servers use.
+    """
+
+    def __init__(self, api: Api, problem: str | None, names: set[str]) -> None:
+        self._api = api
+        self._problem = problem
+        self._names = names
+
+    async def latest(self) -> list[Mapping[str, Any]]:
+        rows = await self._api.latest(limit=LISTED_MAX, problem=self._problem)
+        found: list[Mapping[str, Any]] = []
+        for row in rows:
+            number = id_of(row) if isinstance(row, dict) else None
+            if number is not None and (self._problem is None or _is_for(row, self._names)):
+                found.append({**row, "submission_id": number})
+        return found
+
+    async def events(self, submission_id: int, after_seq: int) -> EventLog:
+        return await self._api.events(submission_id, after_seq)
 
 
 def _as_handshake(failed: RequestFailed) -> Blocked | Lost | Refused:

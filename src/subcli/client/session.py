@@ -167,7 +167,7 @@ class Session:
                         new, input = await self._read()
                     case Connect():
                         self._abort()
-                        yield (self._note(_connecting(action)),)
+                        yield (self._note(connecting(action)),)
                         input = await self._connect(action.delay_s)
                         if isinstance(input, Opened):
                             yield (self._note(Connection("open")),)
@@ -410,7 +410,7 @@ def _is_terminal(event: Message) -> bool:
     return isinstance(event, StatusUpdate) and event.status in TERMINAL_STATUSES
 
 
-def _connecting(action: Connect) -> Connection:
+def connecting(action: Connect) -> Connection:
     if action == Connect():
         return Connection("connecting")
     return Connection(

@@ -57,6 +57,11 @@ class Tally:
         return Counts(count["passed"], count["failed"], count["error"], count["skipped"])
 
     @property
+    def has_failures(self) -> bool:
+        """Whether a test does not pass at present."""
+        return bool(self._counts["failed"] or self._counts["error"])
+
+    @property
     def recent(self) -> tuple[TestResult, ...]:
         """The latest results, oldest first."""
         return tuple(self._recent.values())

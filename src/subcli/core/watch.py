@@ -364,6 +364,11 @@ class Watch:
 
     # -- out --------------------------------------------------------------------------------------
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether a test does not pass at present: the part of a snapshot that sorts many submissions."""
+        return self._tally.has_failures
+
     def snapshot(self) -> Submission:
         """The present state. Its cost does not depend on the number of results."""
         now, summary = self._now, self.verdict.summary if self.verdict is not None else None

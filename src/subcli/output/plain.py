@@ -5,7 +5,7 @@ Changes of the connection go to stderr, and so does a heartbeat after 30 seconds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rich.console import Console
@@ -23,6 +23,9 @@ from subcli.shared.messages import Complete, ErrorAnalysis, StatusUpdate, TestRe
 
 HEARTBEAT_AFTER_S: Final = 30.0
 """After this long without a line, one on stderr says what is still in progress."""
+
+HEARTBEATS_MAX: Final = 10
+"""Of more submissions than this, only the number is said."""
 
 _INDENT: Final = 4
 _CAUSES_KEPT: Final = 200
@@ -75,6 +78,9 @@ class PlainView(NullView):
         self._clock = clock
         self._compact = compact
         self._printed: dict[int, _Printed] = {}
+        self._names_each = False
+        self._shared = Connection("connecting")
+        self._was_open = False
         self._last_line_at = clock()
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
@@ -105,6 +111,16 @@ class PlainView(NullView):
             case ErrorAnalysis():
                 self._analysis(submission_id, printed, event)
 
+    def shared(self, ids: Sequence[int], connection: Connection) -> None:
+        """Print one line for all submissions if their connection changes."""
+        # More may join: from the first line on, each names its submission.
+        self._names_each = True
+        line = _connection_line(self._shared, connection, was_open=self._was_open)
+        self._shared = connection
+        self._was_open = self._was_open or connection.state == "open"
+        if line is not None:
+            self._write_stderr(None, line)
+
     def end(self, ending: Ending) -> None:
         """Print the verdict with its counts and the failed tests' names, or why there is no verdict."""
         printed = self._printed.get(ending.submission_id or 0)
@@ -125,9 +141,11 @@ class PlainView(NullView):
         now = self._clock()
         if now - self._last_line_at < HEARTBEAT_AFTER_S:
             return
-        for submission_id, printed in self._printed.items():
-            if printed.exit_code is None:
-                self._write_stderr(submission_id, Line(_heartbeat(printed, now), DIM))
+        running = [each for each in self._printed.items() if each[1].exit_code is None]
+        if len(running) > HEARTBEATS_MAX:
+            self._write_stderr(None, Line(f"still watching {words.number(len(running))} submissions", DIM))
+        for submission_id, printed in running if len(running) <= HEARTBEATS_MAX else ():
+            self._write_stderr(submission_id, Line(_heartbeat(printed, now), DIM))
         self._last_line_at = now
 
     def flush(self) -> None:
@@ -208,16 +226,11 @@ class PlainView(NullView):
             self._write_block(submission_id, [title, *parts.indented(lines, 2)])
 
     def _connection(self, submission_id: int, printed: _Printed, connection: Connection) -> None:
-        previous, printed.connection = printed.connection, connection
-        if connection.state == "open":
-            if printed.was_open and previous.state != "open":
-                self._write_stderr(submission_id, Line("connected again", DIM))
-            printed.was_open = True
-            return
-        repeated = previous.state == connection.state and connection.attempt == previous.attempt
-        if repeated or connection.state in ("connecting", "closed"):
-            return
-        self._write_stderr(submission_id, parts.connection_line(connection, NAME_CELLS))
+        line = _connection_line(printed.connection, connection, was_open=printed.was_open)
+        printed.connection = connection
+        printed.was_open = printed.was_open or connection.state == "open"
+        if line is not None:
+            self._write_stderr(submission_id, line)
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -242,7 +255,18 @@ class PlainView(NullView):
         self._last_line_at = self._clock()
 
     def _prefix(self, submission_id: int | None) -> str:
-        return f"#{submission_id} " if len(self._printed) > 1 and submission_id is not None else ""
+        is_named = self._names_each or len(self._printed) > 1
+        return f"#{submission_id} " if is_named and submission_id is not None else ""
+
+
+def _connection_line(previous: Connection, connection: Connection, *, was_open: bool) -> Line | None:
+    """What a change of the connection is worth: nothing as long as it works, or if it was said before."""
+    if connection.state == "open":
+        return Line("connected again", DIM) if was_open and previous.state != "open" else None
+    repeated = previous.state == connection.state and connection.attempt == previous.attempt
+    if repeated or connection.state in ("connecting", "closed"):
+        return None
+    return parts.connection_line(connection, NAME_CELLS)
 
 
 def _shown_fields(update: StatusUpdate) -> tuple[object, ...]:

@@ -27,6 +27,11 @@ class SnapshotSource(Protocol):
 
     submission_id: int
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether a test does not pass at present."""
+        ...
+
     def snapshot(self) -> Submission:
         """Return the current state, frozen and bounded in size."""
         ...
@@ -78,6 +83,10 @@ class View(Protocol):
         """Something changed about one submission."""
         ...
 
+    def shared(self, ids: Sequence[int], connection: Connection) -> None:
+        """The one connection over which these submissions are watched changed; they may be none."""
+        ...
+
     def end(self, ending: Ending) -> None:
         """The watch of one submission ended; no further event follows for it."""
         ...
@@ -121,6 +130,11 @@ class NullView:
 
     def event(self, submission_id: int, event: ViewEvent) -> None:
         """Do nothing."""
+
+    def shared(self, ids: Sequence[int], connection: Connection) -> None:
+        """Take it as an event of each."""
+        for submission_id in ids:
+            self.event(submission_id, connection)
 
     def end(self, ending: Ending) -> None:
         """Do nothing."""
@@ -193,6 +207,11 @@ class CompositeView:
         """Pass it on."""
         for view in self._views:
             view.event(submission_id, event)
+
+    def shared(self, ids: Sequence[int], connection: Connection) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.shared(ids, connection)
 
     def end(self, ending: Ending) -> None:
         """Pass it on."""

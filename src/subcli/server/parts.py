@@ -132,3 +132,7 @@ class Services:
     metrics: Metrics
     lifecycle: Lifecycle
     service: Service | None
+
+    def problem(self, name: str) -> Problem | None:
+        """The problem with this slug or id."""
+        return next((each for each in self.problems.values() if name in (each.slug, str(each.id))), None)

@@ -20,8 +20,12 @@ class ServerLimits:
     """Interval of the WebSocket pings that the server sends."""
     connections: int = 10
     """Maximum sockets per submission; further ones are closed with 4029."""
+    feeds: int = 10
+    """Maximum feeds of a user; further ones are closed with 4029."""
+    feed_submissions: int = 10_000
+    """Maximum submissions that a feed follows at the same time; with more, it is closed with 4029."""
     retry_after_s: int = 5
-    """The wait suggested to a client that exceeded `connections`."""
+    """The wait suggested to a client that exceeded `connections` or `feeds`."""
     slot_lease_s: float = 60.0
     """How long the other gateways keep counting the sockets of a gateway that died."""
     connects: int = 600

@@ -89,6 +89,7 @@ def plan(place: Path, command: tuple[str, ...], **more: object) -> Path:
         "results": 0,
         "output_bytes": 100_000,
         "layers": 0,
+        "mounts": [],
         "prefix": [],
         "confining": list(CONFINING),
         "command": list(command),
@@ -305,7 +306,7 @@ def test_memory_that_was_used_is_told(place: Path) -> None:
     """The peak, in MB; and what a program needs before it runs, if it is one for the machine itself."""
     script = "kept = b'x' * 50_000_000"
     running, *_ = ran(place, *PYTHON, script)
-    assert 48 <= running.record["peak_mb"] < 200
+    assert 48 <= running.record["peak_mb"] < 500
     assert running.record["needs_mb"] >= 0
 
 
@@ -313,11 +314,11 @@ def test_memory_that_was_used_is_told(place: Path) -> None:
 def test_memory_that_a_program_needs_to_start(place: Path) -> None:
     """A large array, of which nothing is used; a script needs none."""
     source = place / "work" / "a.c"
-    source.write_text("static char much[64 << 20]; int main(void) { return much[5]; }\n")
+    source.write_text("static char much[512 << 20]; int main(void) { return much[5]; }\n")
     subprocess.run(["cc", "-o", str(source.with_name("a.out")), str(source)], check=True)
     running, *_ = ran(place, "./a.out")
-    assert (running.record["needs_mb"], running.record["code"]) == (64, 0)
-    assert running.record["peak_mb"] < 64
+    assert (running.record["needs_mb"], running.record["code"]) == (512, 0)
+    assert running.record["peak_mb"] < 512
     (place / "runs").unlink()
     script = source.with_name("script")
     script.write_text("#!/bin/sh\nexit 0\n")

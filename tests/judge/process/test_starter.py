@@ -62,7 +62,7 @@ def test_exit_code_behind_a_sandbox(layers: int, code: int, expected: int) -> No
 
 def test_plans_survive_json() -> None:
     """They go to other processes."""
-    build = StartPlan(("a", "b"), {"X": "1"}, "/build")
+    build = StartPlan(("a", "b"), {"X": "1"}, "/build", mounts=("bwrap", "x"))
     plans = Plans(build, replace(build, directory="/run", layers=2), ("/sys/fs/cgroup/a",), ("/tmp", "/dev/shm"))
     back = Plans.from_json(json.loads(json.dumps(plans.as_json())))
     assert json.dumps(back.as_json()) == json.dumps(plans.as_json())
@@ -72,6 +72,7 @@ def test_plans_survive_json() -> None:
         "environment": {"X": "1"},
         "directory": "/build",
         "layers": 0,
+        "mounts": ["bwrap", "x"],
     }
 
 
@@ -184,6 +185,6 @@ def test_process_under_a_plan(tmp_path: Path) -> None:
     assert set(descriptors.split()) - {"10", "255"} == {"0", "1", "2", str(kept)}
     assert process.stdin is None
     talking = spawn(plan, ["cat"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert talking.communicate(b"said") == (b"said", None)
+    assert talking.communicate(b"said")[0] == b"said"
     for descriptor in (kept, closed):
         os.close(descriptor)

@@ -95,7 +95,7 @@ def test_of_several_limits_the_most_telling_is_named() -> None:
     everything = Usage(processes=5, largest=101 * MB, memory=301 * MB, places=(Files(21, 0),), killed=1)
     named = []
     for within in ({}, {"processes": 4}, {"places": ()}, {"killed": 0}, {"largest": 0}, {"memory": 0}):
-        everything = replace(everything, **within)  # type: ignore[arg-type]
+        everything = replace(everything, **within)
         found = over_limits(LIMITS, everything)
         named.append(None if found is None else (found.limit, found.message.split(" ")[0]))
     assert named == [

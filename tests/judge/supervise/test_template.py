@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
 
 from subcli.judge import Job, judge
-from subcli.judge.process.processes import descendants
+from subcli.judge.process.processes import descendants, is_ending
 from subcli.judge.supervise.child import Child
+from subcli.judge.supervise.pytest_process import PRELOADED
 from subcli.judge.supervise.template import start_supervisor, template_pid
 from tests.judge.judging import MakeNode, MakeProblem, Run
+from tests.unmeasured import UNMEASURED
 
 
 async def _started(directory: Path) -> tuple[Child, socket.socket]:
@@ -124,6 +128,87 @@ async def test_environment_is_that_of_the_moment(
     template = template_pid()
     assert (await run(tiny(), node(start))).verdict == "passed"
     assert template_pid() == template
+
+
+ASKS = """
+import json, random, sys
+
+def test_node(make_cluster):
+    make_cluster(1).advance_to(10)
+
+def test_process():
+    words = {"argv": sys.orig_argv, "random": random.random(), "main": sys.modules["__main__"].__name__}
+    raise AssertionError("saw " + json.dumps(words))
+"""
+
+
+async def test_pytest_is_a_fork(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
+    """No submission waits for pytest to be imported; and none has anything of another one, such as random numbers."""
+    problem = tiny(ASKS)
+    seen = []
+    for _ in range(2):
+        judged = await run(problem, node())
+        (message,) = [event["message"] for event in judged.of("test_result") if event["status"] == "failed"]
+        seen.append(json.loads(message.partition("saw ")[2]))
+    assert all("subcli.judge.supervise" in each["argv"] for each in seen)
+    assert {each["main"] for each in seen} == {"__main__"}
+    assert seen[0]["random"] != seen[1]["random"]
+
+
+NEVER_ENDS = """
+import os, pathlib, time
+pathlib.Path(PLACE).write_text(f"{os.getpid()} {os.getppid()}")
+time.sleep(600)
+"""
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    for _ in range(3_000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("this did not come")
+
+
+async def test_pytest_ends_with_its_supervisor(tiny: MakeProblem, tmp_path: Path) -> None:
+    """Even if that is killed and the tests never end: the environment of a fork does not tell what it belongs to."""
+    place = tmp_path / "pids"
+    problem = tiny(NEVER_ENDS.replace("PLACE", repr(str(place))))
+
+    async def judged() -> list[dict[str, object]]:
+        async with aclosing(judge(Job(problem, "python", {"node.py": ""}))) as judging:
+            return [event async for event in judging]
+
+    judging = asyncio.create_task(judged())
+    await _until(lambda: place.exists() and place.read_text() != "")
+    tester, supervisor = map(int, place.read_text().split())
+    os.kill(supervisor, signal.SIGKILL)
+    assert (await judging)[-1]["final_status"] == "error"
+    await _until(lambda: is_ending(tester))
+
+
+def test_modules_that_only_a_fork_has(tmp_path: Path) -> None:
+    """A solution's module of the same name is still what tests import."""
+    (tmp_path / "told.py").write_text(
+        "import json, sys\n"
+        "from subcli.judge.harness import module, module_process\n"
+        "def pytest_configure(config):\n"
+        "    print(json.dumps(sorted(sys.modules)), file=sys.__stdout__, flush=True)\n"
+    )
+    script = """
+import json, sys
+from subcli.judge.supervise import __main__ as template
+template._prepare()
+print(json.dumps(sorted(sys.modules)))
+"""
+    plain = ("-m", "pytest", "-q", "-p", "told", "-p", "no:cacheprovider", "-p", "no:junitxml", "-c", os.devnull)
+    found = []
+    for words in (("-c", script), (*plain, str(tmp_path))):
+        env = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **UNMEASURED}
+        command = [sys.executable, "-P", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=env)
+        found.append({name for name in json.loads(done.stdout.splitlines()[0]) if "." not in name and name[0] != "_"})
+    assert found[0] - found[1] - {"subcli"} <= PRELOADED
 
 
 def test_supervisor_imports_nothing_for_itself(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ class CountingSource:
     """A source that counts how often its snapshot is taken: once per frame."""
 
     submission_id = 12
+    has_failures = False
 
     def __init__(self) -> None:
         self.frames = 0

@@ -20,6 +20,7 @@ SCREENS = {
     "full": EVERY_SIZE,
     "thousands": EVERY_SIZE,
     "six": EVERY_SIZE,
+    "feed": ((80, 24), (200, 60)),
     "start": USUAL,
     "queued": ((60, 15),),
     "unknown-total": USUAL,
@@ -39,6 +40,7 @@ SUMMARIES = {
     "build-failed-end": USUAL,
     "thousands-end": USUAL,
     "six-end": ((60, 15), (80, 24)),
+    "feed-end": USUAL,
     "lost-end": USUAL,
     "left-end": USUAL,
     "points-end": ((60, 15), (80, 24), (200, 60)),
@@ -141,3 +143,16 @@ def test_approved_colours_of_a_summary(approved: Callable[[str, str], None], sce
         view.close()
         tty.settle()
         approved(f"colours-{scene}", with_colours(tty.raw[before:].decode()))
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("theme", ["high-contrast", "colour-blind"])
+def test_approved_themes(approved: Callable[[str, str], None], theme: str, columns: int) -> None:
+    """The screen and the report in true colours; what is not coloured is as in the default theme."""
+    clock = Clock()
+    with terminal(columns, 24, env={"SUBCLI_THEME": theme, "COLORTERM": "truecolor"}) as tty:
+        view = LiveView(tty.console(), tty.console(), clock)
+        SCENES["failed-end"](Stage(view, clock))
+        view.close()
+        tty.settle()
+        approved(f"theme-{theme}-{columns}", with_colours(tty.raw.decode()))

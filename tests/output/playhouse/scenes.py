@@ -104,6 +104,36 @@ def six(stage: Stage) -> None:
     stage.status("building", 17)
 
 
+MANY = 5000
+"""How many submissions the scene of a feed has."""
+
+
+def feed(stage: Stage) -> None:
+    """Thousands over one socket: most wait, some are judged or fail, some have their verdicts."""
+    problems = ("leader-election", "kv-store", "raft-log", "gossip", "clock")
+    for number in range(MANY):
+        stage.begin(1 + number, problems[number % len(problems)], "python")
+        stage.connection("open", 1 + number)
+        stage.status("pending", 1 + number, queue_position=1 + number)
+    for number in range(1, 41):
+        stage.status("testing", number, total_tests=4)
+        stage.result(NAMES[0], "passed", 900, number)
+    for number in range(1, 31):
+        stage.result(NAMES[1], "failed" if number % 10 == 7 else "passed", 900, number)
+    for number in range(1, 21):
+        stage.complete("failed" if number % 10 == 7 else "passed", number)
+
+
+def feed_end(stage: Stage) -> None:
+    """Thousands, of which a few hundred were judged when somebody stopped watching."""
+    feed(stage)
+    for number in range(21, 301):
+        stage.complete("failed" if number % 10 == 7 else "passed", number)
+    hint = "Judging goes on; `subcli watch --mine` resumes watching."
+    for number in range(301, MANY + 1):
+        stage.fail(InterruptedByUser("Interrupted.", hint=hint), 130, number)
+
+
 def six_end(stage: Stage) -> None:
     six(stage)
     ten_more = stage.watches[13]

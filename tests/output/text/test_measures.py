@@ -74,7 +74,7 @@ def test_points(value: float, text: str) -> None:
 
 def test_what_is_known_of_a_test() -> None:
     """Time, processor time, memory and points, as far as the server sent them."""
-    fields = {"duration_ms": 412, "cpu_ms": 400, "memory_kb": 12 * 1024, "score": 5, "max_score": 10}
+    fields: dict[str, Any] = {"duration_ms": 412, "cpu_ms": 400, "memory_kb": 12 * 1024, "score": 5, "max_score": 10}
     assert measures.facts(result(**fields)) == ["412 ms", "cpu 400 ms", "12 MB", "5/10"]
     assert measures.facts(result()) == []
     assert measures.facts(result(cpu_ms=3, score=5)) == ["cpu 3.0 ms", "5"]

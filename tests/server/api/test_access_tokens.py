@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server.accounts.permissions import Role
@@ -255,6 +256,11 @@ async def test_a_link_shows_one_submission(start: Any, calendar: Calendar, sql: 
         assert (await live.http.get(f"/api/submissions/{submission_id}", headers=headers)).status_code == 200
         assert (await live.http.get(f"/api/submissions/{other}", headers=headers)).status_code == 404
         assert (await live.http.get("/api/submissions?all=true", headers=headers)).status_code == 403
+        feed = await live.sockets.enter_async_context(
+            connect(f"{live.url.replace('http', 'ws')}/ws/feed", additional_headers=headers, proxy=None)
+        )
+        await closed(feed)
+        assert (feed.close_code, feed.close_reason) == (4003, "a link shows no feed")
         path = f"/api/submissions/{submission_id}/watch-token"
         watch_token = (await live.http.post(path, headers=headers)).json()["token"]
         for query, more in ((f"?token={watch_token}", {}), ("", headers)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -15,12 +16,14 @@ from subcli.cli.watching.options import (
     FailFast,
     JunitXml,
     MaxAttempts,
+    Mine,
     MinScore,
     NoKeys,
     Notify,
     Options,
     Plain,
     Timeout,
+    ToProblem,
 )
 from subcli.core.errors import UsageError
 
@@ -32,7 +35,8 @@ def register(app: typer.Typer) -> None:
         app,
         "watch",
         codes=exits.WATCHING,
-        example="subcli watch\nsubcli watch 12 13 --timeout 300\nsubcli watch 12 --junit-xml results.xml",
+        example="subcli watch\nsubcli watch 12 13 --timeout 300\nsubcli watch --mine\n"
+        "subcli watch --problem lru-cache --json",
     )
     def watch(
         common: Common,
@@ -40,6 +44,8 @@ def register(app: typer.Typer) -> None:
         ids: Annotated[
             list[str] | None, typer.Argument(metavar="[ID]...", help="Id or page URL. Default: the latest.")
         ] = None,
+        mine: Mine = False,
+        problem: ToProblem = None,
         after_seq: AfterSeq = None,
         timeout: Timeout = None,
         fail_fast: FailFast = False,
@@ -53,6 +59,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Follow submissions to their verdicts."""
         server, numbers = parse_targets(ids or [])
+        many = mine or problem is not None
         options = Options(
             timeout=timeout,
             fail_fast=fail_fast,
@@ -64,7 +71,13 @@ def register(app: typer.Typer) -> None:
             notify=notify,
             after_seq=after_seq or 0,
             for_server=common.for_server(server),
+            resume=_resume(problem, common) if many else None,
         )
+        if many and (numbers or after_seq is not None):
+            raise UsageError(
+                "`--mine` and `--problem` choose what to watch; they go with neither ids nor `--after-seq`.",
+                hint="`subcli watch --mine` or `subcli watch ID...`.",
+            )
         if after_seq is not None and len(numbers) != 1:
             raise UsageError("`--after-seq` needs exactly one id.", hint="Watch the others from their beginning.")
         from subcli.cli.watching import run
@@ -72,7 +85,15 @@ def register(app: typer.Typer) -> None:
 
         with junit_report(junit_xml, streams) as beside:
             settings = common.settings(streams, pasted_server=server)
+            if many:
+                return run.watch_many(common, streams, options, settings, problem, beside)
             return run.watch(common, streams, options, settings, numbers, beside)
+
+
+def _resume(problem: str | None, common: Common) -> str:
+    """How to continue without a verdict."""
+    what = "--mine" if problem is None else f"--problem {shlex.quote(problem)}"
+    return f"Judging goes on; `subcli watch {what}{common.for_server(None)}` resumes watching."
 
 
 def parse_targets(texts: list[str]) -> tuple[str | None, list[int]]:

@@ -1,12 +1,13 @@
-"""The loop behind ``submit`` and ``watch``: any number of sessions into one view, and one exit code."""
+"""The loop behind ``submit`` and ``watch``: any number of sessions, or a feed, into one view, and one exit code."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from subcli.cli import exits
 from subcli.cli.common import with_options
@@ -15,11 +16,17 @@ from subcli.cli.streams import Streams
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.options import Options
 from subcli.client.session import Shown
-from subcli.core.errors import InterruptedByUser, ServerError, SubcliError
+from subcli.core.errors import InterruptedByUser, ServerError, SubcliError, name_submission
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.output.terminal.report import report
 from subcli.output.view import Ending, View
+from subcli.shared.protocol import CloseCode
+
+if TYPE_CHECKING:
+    from subcli.client import feed as client_feed
+    from subcli.client.singly import Followed
+    from subcli.core.feed import Item
 
 FIRST_TICK_S: Final = 0.03
 """From the first event to the first tick. A submission that is over by then never flashes up as a live view."""
@@ -35,6 +42,18 @@ class Session(Protocol):
 
         Raises:
             SubcliError: no verdict can be had.
+        """
+        ...
+
+
+class Feed(Protocol):
+    """Many submissions, which join and leave (:class:`subcli.client.feed.FeedSession`)."""
+
+    def batches(self) -> AsyncGenerator[Sequence[client_feed.Shown], None]:
+        """What happens to them, in order; ends when all have left.
+
+        Raises:
+            SubcliError: they cannot be followed.
         """
         ...
 
@@ -55,15 +74,43 @@ async def follow_all(
     Raises:
         OSError: The output can no longer be written.
     """
-    following = _Following(sessions, view, notices, options, interrupts, streams)
+    following = _Following(view, notices, options, interrupts, streams)
+    for session in sessions:
+        # Add all before the first event: the prefix of lines depends on whether there are several.
+        following.begin(session.watch)
+    return await _follow([following.follow(session) for session in sessions], following)
+
+
+async def follow_feed(
+    feed: Feed,
+    view: View,
+    notices: StderrNotices,
+    options: Options,
+    interrupts: Interrupts,
+    streams: Streams,
+) -> int:
+    """Follow the submissions of a feed until all have ended. Each gets exactly one last line.
+
+    Returns:
+        As :func:`follow_all`.
+
+    Raises:
+        SubcliError: There was none, or they cannot be followed.
+        OSError: The output can no longer be written.
+    """
+    following = _Following(view, notices, options, interrupts, streams)
+    return await _follow([following.follow_feed(feed)], following)
+
+
+async def _follow(works: Sequence[Coroutine[Any, Any, None]], following: _Following) -> int:
+    """Do this work to its end, or as far as time, signals and options allow; the exit code."""
+    view, options = following.view, following.options
+    interrupts, streams = following.interrupts, following.streams
     least = exits.OK
     # Imported objects stay: without this, the collector scans them again and again while events arrive.
     gc.freeze()
     gc.enable()
-    for session in sessions:
-        # Add all before the first event: the prefix of lines depends on whether there are several.
-        view.begin(session.watch)
-    async with following.started() as tasks:
+    async with following.started(works) as tasks:
         try:
             with stoppable(view.suspend, view.resume, streams):
                 async with asyncio.timeout(options.left()) as limit:
@@ -72,7 +119,7 @@ async def follow_all(
         except TimeoutError:
             if not limit.expired():
                 raise
-            if len(following.endings) == len(sessions):
+            if not following.running:
                 report(options.unread(), streams.stderr, streams.env)
             following.end_the_rest(options.timed_out)
             least = exits.of_kind("timeout")
@@ -85,7 +132,7 @@ async def follow_all(
             # Only --fail-fast leaves any: they do not change the exit code.
             following.end_the_rest(_cut_short, exit_code=exits.NOT_PASSED)
             await _look_around(view, interrupts, streams)
-    return max(least, *(ending.exit_code for ending in following.endings.values()))
+    return max(least, following.exit_code)
 
 
 async def _look_around(view: View, interrupts: Interrupts, streams: Streams) -> None:
@@ -105,37 +152,42 @@ def _cut_short(hint: str) -> InterruptedByUser:
 
 
 class _Following:
-    """Passes several sessions to one view.
+    """Passes submissions to one view.
 
     Attributes:
-        endings: of those that have ended, by id.
+        running: the watches of those that have not ended, by id.
+        exit_code: the highest one of those that have ended.
     """
 
     def __init__(
         self,
-        sessions: Sequence[Session],
         view: View,
         notices: StderrNotices,
         options: Options,
         interrupts: Interrupts,
         streams: Streams,
     ) -> None:
-        self.endings: dict[int, Ending] = {}
-        self._sessions = sessions
-        self._view = view
+        self.running: dict[int, Watch] = {}
+        self.exit_code = exits.OK
+        self.view = view
+        self.options = options
+        self.interrupts = interrupts
+        self.streams = streams
         self._notices = notices
-        self._options = options
-        self._interrupts = interrupts
-        self._streams = streams
         self._writers = streams.writers
         self._flush_due = False
         self._first_event = asyncio.Event()
 
+    def begin(self, watch: Watch) -> None:
+        """Add a submission."""
+        self.running[watch.submission_id] = watch
+        self.view.begin(watch)
+
     @contextlib.asynccontextmanager
-    async def started(self) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
-        """Follow each session in a task of its own; at the end stop those that still run."""
-        tasks = [asyncio.create_task(self.follow(session)) for session in self._sessions]
-        background = [asyncio.create_task(self.tick(self._view.tick_s))] if self._view.tick_s is not None else []
+    async def started(self, works: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
+        """Do each work in a task of its own; at the end stop those that still run."""
+        tasks = [asyncio.create_task(work) for work in works]
+        background = [asyncio.create_task(self.tick(self.view.tick_s))] if self.view.tick_s is not None else []
         try:
             yield tasks
         finally:
@@ -147,40 +199,92 @@ class _Following:
         """Wait until every session has ended; with ``--fail-fast``, until one has without ``passed``."""
         for done in asyncio.as_completed(tasks):
             await done
-            if self._options.fail_fast and any(ending.exit_code for ending in self.endings.values()):
+            if self._must_stop:
                 return
+
+    @property
+    def _must_stop(self) -> bool:
+        return self.options.fail_fast and self.exit_code != exits.OK
 
     async def follow(self, session: Session) -> None:
         """Show the events of one session, and how it ends."""
-        submission_id = session.watch.submission_id
-        loop = asyncio.get_running_loop()
+        watch = session.watch
         try:
             async with contextlib.aclosing(session.batches()) as batches:
                 async for batch in batches:
-                    for event in batch:
-                        self._view.event(submission_id, event)
-                        if isinstance(event, Connection):
-                            self._notices.connection(submission_id, event)
-                        else:
-                            self._first_event.set()
-                    if not self._flush_due:
-                        # Runs when the socket has nothing more for the moment: not after each line.
-                        self._flush_due = True
-                        loop.call_soon(self._flush)
-                    for writer in self._writers:
-                        if writer.is_full:
-                            await writer.room()
+                    self._show(watch.submission_id, batch)
+                    await self._written()
         except SubcliError as error:
-            self.end(session, error)
+            self.end(watch, error)
             return
-        self.end(session, None)
+        self.end(watch, None)
+
+    async def follow_feed(self, feed: Feed) -> None:
+        """Show what happens to the submissions of a feed, and how each ends."""
+        connection = Connection("connecting")
+        try:
+            async with contextlib.aclosing(feed.batches()) as batches:
+                async for batch in batches:
+                    for item in batch:
+                        if isinstance(item, Connection):
+                            connection = item
+                            self.view.shared(list(self.running), item)
+                            self._notices.connection(None, item)
+                        else:
+                            self._show_item(item, connection)
+                    if self._must_stop:
+                        return
+                    await self._written()
+        except SubcliError as error:
+            if not self.running:
+                raise
+            for watch in list(self.running.values()):
+                self.end(watch, _copy(error, watch.submission_id))
+
+    def _show_item(self, item: Item | Followed, connection: Connection) -> None:
+        """Show what happened to one submission of a feed.
+
+        Args:
+            connection: the state of the connection that they share.
+        """
+        from subcli.core.feed import Joined, Left
+
+        match item:
+            case Joined(watch):
+                self.begin(watch)
+                if connection.state == "open":
+                    self.view.event(watch.submission_id, connection)
+            case Left(watch, error):
+                if watch.verdict is not None and watch.connection.state != "closed":
+                    self.view.event(watch.submission_id, Connection("closed", code=CloseCode.NORMAL))
+                self.end(watch, error)
+            case _:
+                self._show(item.watch.submission_id, item.events)
+
+    def _show(self, submission_id: int, events: Sequence[Shown]) -> None:
+        for event in events:
+            self.view.event(submission_id, event)
+            if isinstance(event, Connection):
+                self._notices.connection(submission_id, event)
+            else:
+                self._first_event.set()
+
+    async def _written(self) -> None:
+        """Flush soon, and wait until there is room for more output."""
+        if not self._flush_due:
+            # Runs when the socket has nothing more for the moment: not after each line.
+            self._flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+        for writer in self._writers:
+            if writer.is_full:
+                await writer.room()
 
     def _flush(self) -> None:
         self._flush_due = False
         try:
-            self._view.flush()
+            self.view.flush()
         except OSError as failure:
-            self._interrupts.fail(failure)
+            self.interrupts.fail(failure)
 
     async def tick(self, interval_s: float) -> None:
         """Tell the view regularly that time passes, and soon after the first event: that is when it first draws."""
@@ -190,41 +294,42 @@ class _Following:
                 await asyncio.sleep(FIRST_TICK_S)
         while True:
             # Nobody sees a frame behind those that nobody has read yet.
-            if not self._streams.unwritten:
+            if not self.streams.unwritten:
                 try:
-                    self._view.tick()
+                    self.view.tick()
                 except OSError as failure:
-                    self._interrupts.fail(failure)
+                    self.interrupts.fail(failure)
                     return
             await asyncio.sleep(interval_s)
 
-    def end(self, session: Session, error: SubcliError | None, *, exit_code: int | None = None) -> None:
-        """Show the last line of one session: its verdict if there is one, whatever came afterwards.
+    def end(self, watch: Watch, error: SubcliError | None, *, exit_code: int | None = None) -> None:
+        """Show the last line of one submission: its verdict if there is one, whatever came afterwards.
 
         Args:
             error: why there is no verdict; ``None`` if the stream simply ended.
             exit_code: instead of the error's own.
         """
-        submission_id, verdict = session.watch.submission_id, session.watch.verdict
+        submission_id, verdict = watch.submission_id, watch.verdict
         if verdict is not None:
-            error, code = None, self._options.exit_code(verdict)
+            error, code = None, self.options.exit_code(verdict)
         else:
-            hint = self._options.resume_hint(submission_id)
+            hint = self.options.resume_hint(submission_id)
             error = error or ServerError("The stream ended without a verdict.", hint=hint)
-            error.hint = with_options(error.hint, self._options.for_server)
+            error.hint = with_options(error.hint, self.options.for_server)
             code = exits.of_error(error) if exit_code is None else exit_code
         ending = Ending(
             submission_id=submission_id,
             exit_code=code,
             verdict=verdict,
             error=error,
-            follow_up=self._options.follow_up,
-            at_home=self._options.at_home,
-            options=self._options.for_server,
+            follow_up=self.options.follow_up,
+            at_home=self.options.at_home,
+            options=self.options.for_server,
         )
-        self.endings[submission_id] = ending
-        self._view.end(ending)
-        self._view.flush()
+        self.running.pop(submission_id, None)
+        self.exit_code = max(self.exit_code, code)
+        self.view.end(ending)
+        self.view.flush()
         self._notices.end(ending)
 
     def end_the_rest(self, why: Callable[[str], SubcliError], *, exit_code: int | None = None) -> None:
@@ -234,7 +339,10 @@ class _Following:
             why: makes the error from a hint that says how to resume.
             exit_code: instead of the error's own.
         """
-        for session in self._sessions:
-            submission_id = session.watch.submission_id
-            if submission_id not in self.endings:
-                self.end(session, why(self._options.resume_hint(submission_id)), exit_code=exit_code)
+        for submission_id, watch in list(self.running.items()):
+            self.end(watch, why(self.options.resume_hint(submission_id)), exit_code=exit_code)
+
+
+def _copy(error: SubcliError, submission_id: int) -> SubcliError:
+    """The error of one of many submissions that have the same one."""
+    return name_submission(copy.copy(error), submission_id)

@@ -43,10 +43,10 @@ class StderrNotices:
         self._several = several
         self._streams = streams
         self._answered = answered
-        self._polling: set[int] = set()
+        self._polling: set[int | None] = set()
 
-    def connection(self, submission_id: int, connection: Connection) -> None:
-        """With ``-q``, report once that the socket was given up."""
+    def connection(self, submission_id: int | None, connection: Connection) -> None:
+        """With ``-q``, report once that the socket was given up. ``None``: it is the one of all submissions."""
         is_silent = self._common.quiet or self._common.json
         if connection.state in ("open", "polling") or (connection.state == "reconnecting" and not is_silent):
             self._answered()
@@ -65,8 +65,8 @@ class StderrNotices:
             self._streams.stderr.write(self._prefix(ending.submission_id))
             report(error, self._streams.stderr, self._streams.env)
 
-    def _prefix(self, submission_id: int) -> str:
-        return f"#{submission_id} " if self._several else ""
+    def _prefix(self, submission_id: int | None) -> str:
+        return f"#{submission_id} " if self._several and submission_id is not None else ""
 
 
 class Countdown:

@@ -58,6 +58,13 @@ MaxAttempts: TypeAlias = Annotated[
 Compact: TypeAlias = Annotated[bool, typer.Option("--compact", help="Show only failures and the verdict.")]
 Plain: TypeAlias = Annotated[bool, typer.Option("--plain", help="Print lines instead of the live screen.")]
 NoKeys: TypeAlias = Annotated[bool, typer.Option("--no-keys", help="Take no keys in the live screen.")]
+Mine: TypeAlias = Annotated[
+    bool, typer.Option("--mine", help="All of yours that are being judged, and those that join them.")
+]
+ToProblem: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--problem", metavar="PROBLEM", help="The same, for this id or slug."),
+]
 AfterSeq: TypeAlias = Annotated[
     int | None, typer.Option("--after-seq", metavar="N", parser=whole_number(0), help="Start after this event.")
 ]

@@ -8,7 +8,7 @@ import functools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ from subcli.cli.prompt import prompter_for
 from subcli.cli.runtime import Interrupts
 from subcli.cli.runtime import run as run_async
 from subcli.cli.streams import Streams
-from subcli.cli.watching.loop import follow_all
+from subcli.cli.watching.loop import follow_all, follow_feed
 from subcli.cli.watching.notices import StderrNotices
 from subcli.cli.watching.operator import TerminalOperator
 from subcli.cli.watching.options import Options
@@ -34,6 +34,9 @@ from subcli.settings.config import Settings
 from subcli.workspace.completion_cache import CompletionCache, cache_directory
 from subcli.workspace.history import History, state_file
 from subcli.workspace.source import Source
+
+if TYPE_CHECKING:
+    from subcli.client.feed import FeedSession
 
 RECORD_AFTER_S: Final = 0.1
 """By then the first event has been shown, without waiting for two files."""
@@ -85,6 +88,37 @@ def watch(
             sessions = [client.session(each, describe=describe) for each in watches]
             with desk.view(several=len(numbers) > 1) as view:
                 return await desk.follow(sessions, view)
+
+    return run_async(main, streams)
+
+
+def watch_many(
+    common: Common,
+    streams: Streams,
+    options: Options,
+    settings: Settings,
+    problem: str | None,
+    beside: Sequence[View] = (),
+) -> int:
+    """Follow all submissions of the user that run, or those to ``problem``, and those that join them.
+
+    Args:
+        beside: views that are told everything too.
+
+    Returns:
+        The exit code.
+    """
+
+    async def main(interrupts: Interrupts) -> int:
+        desk = _Desk(common, streams, options, settings, interrupts, beside)
+        async with desk.connected() as client:
+            try:
+                async with desk.patience.waiting(options.left()):
+                    feed = await client.feed(problem)
+            except TimeoutError:
+                raise options.timed_out() from None
+            with desk.view(several=True) as view:
+                return await desk.follow_feed(feed, view)
 
     return run_async(main, streams)
 
@@ -198,13 +232,22 @@ class _Desk:
 
     async def follow(self, sessions: Sequence[Session], view: View) -> int:
         """Follow the sessions to their ends; the exit code."""
+        with self._notices(several=len(sessions) > 1) as notices:
+            return await follow_all(sessions, view, notices, self._options, self._interrupts, self._streams)
+
+    async def follow_feed(self, feed: FeedSession, view: View) -> int:
+        """Follow the submissions of a feed to their ends; the exit code."""
+        with self._notices(several=True) as notices:
+            return await follow_feed(feed, view, notices, self._options, self._interrupts, self._streams)
+
+    @contextlib.contextmanager
+    def _notices(self, *, several: bool) -> Iterator[StderrNotices]:
         expecting = self.patience.expect_answer()
         if is_live(self._common, self._options, self._streams):
             # The screen shows the state of the connection.
             expecting.cancel()
-        notices = StderrNotices(self._common, len(sessions) > 1, self._streams, expecting.cancel)
         try:
-            return await follow_all(sessions, view, notices, self._options, self._interrupts, self._streams)
+            yield StderrNotices(self._common, several, self._streams, expecting.cancel)
         finally:
             expecting.cancel()
 

@@ -5,6 +5,7 @@
     --user=N            become this user and group, with no supplementary groups
     --apart=N           become a user that no other process has, in this group
     --filter=FILE       open this file; `{filter}` in PROGRAM's arguments becomes its descriptor
+    --enter=N,...       enter the namespaces that these descriptors refer to; see `mounts`
 
 The program also gets a lower priority than the judge, and the signals that Python ignores. A process with one thread
 calls `main` in a fork of its own; in one with more that is not safe. This imports only what it needs, because it runs
@@ -27,6 +28,8 @@ FIRST_APART = 2_040_000_000
 """Below that come the users of submissions (`sandbox/identity.py`)."""
 NICENESS = 5
 """How far every process of a solution stands back behind the judge and the server, which share its processors."""
+ENTER = "--enter={mounts}"
+"""Stands in a prefix for the option, as each process has descriptors of its own."""
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
@@ -37,9 +40,42 @@ def _limit(kind: int, wanted: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
+def entering(prefix: "list[str]", descriptors: "list[int]") -> "list[str]":
+    """The prefix with these descriptors in place of `ENTER`."""
+    option = "--enter=" + ",".join(map(str, descriptors))
+    return [option if word == ENTER else word for word in prefix]
+
+
+def close_others(kept: "list[int]") -> None:
+    """Close every descriptor but the first three and these."""
+    first = 3
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = max(first, descriptor + 1)
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+
+
 def _join(group: str) -> None:
-    with open(f"{group}/cgroup.procs", "w") as file:
-        file.write("0")
+    # This process has one thread. Moving that alone takes no lock that waits for every processor; only version 1 can.
+    for name in ("tasks", "cgroup.procs"):
+        try:
+            descriptor = os.open(f"{group}/{name}", os.O_WRONLY)
+        except FileNotFoundError:
+            continue
+        os.write(descriptor, b"0")
+        os.close(descriptor)
+        return
+    raise FileNotFoundError(2, "no such control group", group)
+
+
+def _enter(namespaces: "list[int]") -> None:
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    for descriptor in namespaces:
+        if library.setns(descriptor, 0) != 0:
+            raise OSError(ctypes.get_errno(), "the namespaces of the sandboxes cannot be entered")
+        os.close(descriptor)
 
 
 def _become(user: int, group: int) -> None:
@@ -78,6 +114,10 @@ def main(arguments: list[str], environment: "dict[str, str] | None" = None) -> N
             descriptor = os.open(value, os.O_RDONLY)
             os.set_inheritable(descriptor, True)
             command = [str(descriptor) if word == "{filter}" else word for word in command]
+    for name, value in options:
+        if name == "--enter":
+            # After everything that this process finds in the file system of the judge.
+            _enter([int(number) for number in value.split(",")])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limits = {_LIMITS[name]: int(value) for name, value in options if name in _LIMITS}
     # Last: this process itself may have more already, and gets no more from there on.

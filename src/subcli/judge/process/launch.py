@@ -34,6 +34,7 @@ import time
 
 sys.path.append(os.path.dirname(__file__))
 import confine  # type: ignore[import-not-found]
+import mounts  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False  # `typing` would cost each run two milliseconds
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ def main() -> None:
     if serves:
         _serve(plan)
     else:
+        # Nobody has given it the descriptors.
+        plan["entered"] = mounts.descriptors(plan["mounts"])
         _run(plan, sys.argv[2:])
 
 
@@ -217,7 +220,7 @@ def _serve(plan: "dict[str, Any]") -> None:
             if pid == 0:
                 for target, stream in enumerate(streams):
                     os.dup2(stream, target)
-                os.closerange(3, 65_536)
+                confine.close_others(plan["entered"])
                 _run(plan, arguments)
             for stream in streams:
                 os.close(stream)
@@ -301,9 +304,9 @@ def _become_solution(
     os.setsid()
     os.dup2(pipes[0][1], 1)
     os.dup2(pipes[1][1], 2)
-    os.closerange(3, 65_536)
+    confine.close_others(plan["entered"])
     os.chdir(plan["directory"])
-    prefix, command = plan["prefix"], [*plan["command"], *arguments]
+    prefix, command = confine.entering(plan["prefix"], plan["entered"]), [*plan["command"], *arguments]
     if not plan["layers"]:
         # Whoever kills the launcher means the solution. (bubblewrap sees to it itself.)
         _LIBRARY.prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)

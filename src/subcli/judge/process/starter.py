@@ -20,7 +20,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from subcli.judge.process import confine
+from subcli.judge.process import confine, mounts
 
 if TYPE_CHECKING:
     from subcli.judge.languages.language import Language
@@ -47,6 +47,8 @@ class StartPlan:
     directory: str
     layers: int = 0
     """How many processes of the sandbox come between the process that is started and the solution's."""
+    mounts: tuple[str, ...] = ()
+    """What makes the tree of mounts that all of them share, see `process/mounts.py`; empty if there is none."""
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
@@ -209,10 +211,12 @@ def spawn(
     Raises:
         FileNotFoundError: The plan's own program does not exist. (If the *command*'s program does not exist, the
             process exits with code 127; see `confine`.)
+        OSError: It cannot be started.
     """
-    words = [*plan.prefix, *command]
+    entered = mounts.descriptors(plan.mounts)
+    words = [*confine.entering([*plan.prefix], [*entered]), *command]
     environment = {**plan.environment, **(extra_environment or {})}
-    passed = tuple(pass_fds)
+    passed = (*pass_fds, *entered)
     confined = None
     if tuple(words[: len(CONFINING)]) == CONFINING and threading.active_count() == 1:
         confined = partial(_confine, words[len(CONFINING) :], environment, passed)
@@ -235,11 +239,7 @@ def _confine(words: list[str], environment: dict[str, str], passed: Collection[i
     """Do in this process, a fork of ours, what `confine` does in one of its own. Does not return."""
     code = 1
     try:
-        first = 3
-        for descriptor in sorted(passed):
-            os.closerange(first, descriptor)
-            first = descriptor + 1
-        os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+        confine.close_others([*passed])
         confine.main(words, environment)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

@@ -3,6 +3,7 @@
     choice      which starter a server uses: `choose()`
     probe       what works on this machine, found out by a real run
     bubblewrap  the starter
+    root        the root file system, as bubblewrap's arguments
     view        what a solution sees of the file system
     syscalls    which system calls it may make
     groups      what it may use, enforced by control groups

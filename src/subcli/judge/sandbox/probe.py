@@ -9,7 +9,7 @@ import select
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,29 +73,40 @@ def probe(*, cpus: float, hidden: tuple[Path, ...] = (), readable: tuple[Path, .
         filtered, rules = False, f"system calls not filtered: {error}"
     groups = find_groups()
     starter = BubblewrapStarter(program, filtered, groups, cpus, hidden, readable)
-    try:
-        seen = _run(starter)
-    except OSError as error:
-        return Probe(None, reason=error.strerror or str(error))
-    except ValueError as error:
-        return Probe(None, reason=str(error))
-    # A server that hides its environment may not list this directory.
-    there = {name: seen["namespaces"][name] for name in _NAMESPACES if name in seen["namespaces"]}
-    separate = [name for name, link in there.items() if link != os.readlink(f"/proc/self/ns/{name}")]
-    broken = _broken(seen, separate, filtered=filtered)
-    if broken:
-        return Probe(None, reason=broken)
+    # Root without CAP_SYS_ADMIN, as in a container, cannot make the mounts that are shared.
+    for each in (starter, replace(starter, shares_mounts=False)):
+        seen, reason = _tried(each)
+        if not reason:
+            break
+    else:
+        return Probe(None, reason=reason)
+    separate = ", ".join(_separate(seen))
     return Probe(
-        starter,
+        each,
         (
-            ProbeResult(
-                True, f"{_version(program)}: separate {', '.join(separate)} namespaces; no network, files read-only"
-            ),
+            ProbeResult(True, f"{_version(program)}: separate {separate} namespaces; no network, files read-only"),
             ProbeResult(filtered, rules),
             _groups(groups, cpus),
             _user(seen["user"]),
         ),
     )
+
+
+def _tried(starter: BubblewrapStarter) -> tuple[Mapping[str, Any], str]:
+    """What a process in the sandbox reports; and why the sandbox does not work, if it does not."""
+    try:
+        seen = _run(starter)
+    except OSError as error:
+        return {}, error.strerror or str(error)
+    except ValueError as error:
+        return {}, str(error)
+    return seen, _broken(seen, _separate(seen), filtered=starter.filtered)
+
+
+def _separate(seen: Mapping[str, Any]) -> list[str]:
+    # A server that hides its environment may not list this directory.
+    there = {name: seen["namespaces"][name] for name in _NAMESPACES if name in seen["namespaces"]}
+    return [name for name, link in there.items() if link != os.readlink(f"/proc/self/ns/{name}")]
 
 
 def _run(starter: BubblewrapStarter) -> Mapping[str, Any]:

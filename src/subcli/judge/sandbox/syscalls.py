@@ -21,6 +21,7 @@ import ctypes
 import errno
 import functools
 import os
+import struct
 import tempfile
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -30,6 +31,11 @@ _ALLOW: Final = 0x7FFF_0000
 _ERRNO: Final = 0x0005_0000
 _OPTIMIZE: Final = 8  # SCMP_FLTATR_CTL_OPTIMIZE; 2 is a binary tree instead of a list
 _EQUAL, _GREATER, _MASKED_EQUAL = 4, 6, 7  # enum scmp_compare
+# struct sock_filter and struct seccomp_data, linux/filter.h and linux/seccomp.h
+_LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x06
+_NUMBER_AT, _ARCHITECTURE_AT = 0, 4
+_FIRST_FOREIGN: Final = 0x4000_0000
+"""From here on numbers are those of x32, which has the architecture of x86-64."""
 _LAST: Final = 1_023
 """No architecture has system call numbers above this yet."""
 _WORD: Final = 0xFFFF_FFFF
@@ -159,8 +165,7 @@ def compiled(*, network: bool = False, locks: bool = False) -> bytes:
             if _PERSONALITIES >> bit & 1:
                 # This also denies 0xffffffff, which only queries the personality.
                 rules.deny("personality", errno.EPERM, _Comparison(0, _MASKED_EQUAL, 1 << bit, 1 << bit))
-        rules.deny_unknown(errno.ENOSYS)
-        return rules.program()
+        return rules.denying_unknown(errno.ENOSYS) + rules.program()
 
 
 def _library() -> ctypes.CDLL:
@@ -208,18 +213,28 @@ class _Filter:
             self.deny(name, code, _Comparison(0, _EQUAL, family))
         self.deny(name, code, _Comparison(0, _GREATER, max(allowed)))
 
-    def deny_unknown(self, code: int) -> None:
-        """Make every call fail that is newer than the library."""
-        native = ctypes.c_uint32(self._library.seccomp_arch_native())
+    def denying_unknown(self, code: int) -> bytes:
+        """What comes before the program, and makes every call fail that is newer than the library.
+
+        A rule for each number would make the program three times as long, and a kernel compiles it for each process.
+        """
+        native = self._library.seccomp_arch_native()
         names = self._library.seccomp_syscall_resolve_num_arch
         known = []
         for number in range(_LAST + 1):
-            name = names(native, number)
+            name = names(ctypes.c_uint32(native), number)
             if name:
                 known.append(number)
                 ctypes.CDLL(None).free(ctypes.c_void_p(name))
-        for number in range(max(known) + 1, _LAST + 1):
-            self._add(number, code, [])
+        instructions = (
+            (_LOAD, 0, 0, _ARCHITECTURE_AT),
+            (_JUMP_EQUAL, 0, 4, native),  # of another one, the program kills the process
+            (_LOAD, 0, 0, _NUMBER_AT),
+            (_JUMP_AT_LEAST, 2, 0, _FIRST_FOREIGN),
+            (_JUMP_ABOVE, 0, 1, max(known)),
+            (_RETURN, 0, 0, _ERRNO | code),
+        )
+        return b"".join(struct.pack("=HBBI", *each) for each in instructions)
 
     def _add(self, number: int, code: int, comparisons: list[_Comparison]) -> None:
         array = (_Comparison * len(comparisons))(*comparisons)

@@ -107,9 +107,9 @@ def view_for(
     if problem.grader is not None:
         shown += _python_programs()
         shown += package_paths(problem.grader.packages)
-    kept = _outermost(shown)
+    kept = outermost(shown)
     secrets = [_PACKAGE, problem.root, problem.origin, *hidden]
-    covered = _outermost(path.resolve() for path in secrets if _is_within(path.resolve(), kept) and path.is_dir())
+    covered = outermost(path.resolve() for path in secrets if _is_within(path.resolve(), kept) and path.is_dir())
     return SandboxView(
         shown=tuple(map(str, kept)),
         links=tuple(link for link in links if not _is_within(Path(link[1]), kept)),
@@ -182,7 +182,8 @@ def _python_programs() -> Iterator[Path]:
             yield path
 
 
-def _outermost(paths: Iterable[Path]) -> list[Path]:
+def outermost(paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths that lie in no other one."""
     kept: list[Path] = []
     for path in sorted(set(paths)):
         if not _is_within(path, kept):

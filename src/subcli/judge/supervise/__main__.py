@@ -7,7 +7,7 @@ A supervisor is the judge's own process for one submission. It is the subreaper 
 escapes. The server cannot be one, because it has other children. The order and the events are lines of JSON on one
 socket. When the socket ends, the process stops: so it also does when the server is killed.
 
-pytest takes longest to start, so it is started first.
+pytest takes longest to start, so it is forked first; see `pytest_process`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from subcli.judge.problem import Problem, ResourceLimits
+from subcli.judge.process import mounts
 from subcli.judge.process.processes import become_subreaper, hide_from_peers, kill_descendants
 from subcli.judge.process.workplace import remove_workplace
 from subcli.judge.sandbox.groups import remove_groups
-from subcli.judge.supervise.pytest_process import PytestProcess, start_pytest
+from subcli.judge.supervise.pytest_process import PytestProcess, preload, start_pytest
 from subcli.judge.supervise.supervisor import Order, Supervisor
 
 _FLUSH_TIMEOUT_S = 3.0
@@ -172,6 +173,7 @@ async def supervise(channel: socket.socket, value: dict[str, Any], started: Pyte
     """
     reader, writer = await asyncio.open_connection(sock=channel)
     order = Order.read(value)
+    mounts.begin(order.plans.run.mounts)
     judging = asyncio.create_task(Supervisor(order, writer, started).run())
     stop = asyncio.create_task(_end_of_input(reader))
     try:
@@ -207,6 +209,8 @@ def _prepare() -> None:
     """Import what only some supervisors need. It waits until no judging does."""
     from subcli.judge import local  # noqa: F401
     from subcli.judge.supervise import cases_runner, grader_runner, tap_runner  # noqa: F401
+
+    preload()
 
     # msgspec prepares a type when it is used first.
     Problem.from_json(Problem(1, "", "", "", {}, ResourceLimits(), Path()).as_json())

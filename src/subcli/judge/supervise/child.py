@@ -15,12 +15,24 @@ import sys
 import termios
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from subcli.judge.process.starter import start_own
 from subcli.judge.process.text import Tail
 
 _LAST_OUTPUT_TIMEOUT_S = 0.2
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A child of this process that is a fork of it."""
+
+    pid: int
+
+    def wait(self) -> int:
+        """Wait for its end. Returns the exit code, negative for a signal."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 class Child:
@@ -43,7 +55,7 @@ class Child:
         self._logging = asyncio.create_task(self._collect())
 
     @classmethod
-    def of(cls, process: subprocess.Popen[bytes], log: Pipe) -> Child:
+    def of(cls, process: subprocess.Popen[bytes] | Fork, log: Pipe) -> Child:
         """Take over `process`, which is reaped here, and `log`."""
         loop = asyncio.get_running_loop()
         handle, ended = os.pidfd_open(process.pid), loop.create_future()

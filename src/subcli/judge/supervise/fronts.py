@@ -83,6 +83,7 @@ class Fronts:
         scratch: A directory of the judge's own.
         starts: The FIFO on which fronts and launchers say that they begin.
         plan: The file with the plan of `launch.py`.
+        entered: The namespaces that the solution's processes enter.
         on_start: Called with the process id before anything else can wait for the process.
         trust: Called with the process id of each front: it outlives the command that started it, and is not the
             solution's then either.
@@ -93,6 +94,7 @@ class Fronts:
         scratch: Path,
         starts: Path,
         plan: Path,
+        entered: tuple[int, ...],
         on_start: Callable[[int], None],
         trust: Callable[[int], None],
     ) -> None:
@@ -108,6 +110,7 @@ class Fronts:
                 [sys.executable, "-I", "-S", str(LAUNCH), "--serve", str(plan)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
+                pass_fds=entered,
             )
         on_start(self._server.pid)
         words = [sys.executable, "-I", "-S", str(LAUNCH), str(plan)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -24,9 +25,10 @@ from subcli.judge.harness.module import Modules, install
 from subcli.judge.harness.module_process import ModuleProcess
 from subcli.judge.harness.node import NodePlan
 from subcli.judge.harness.recorder import Blame
+from subcli.judge.process import mounts
 from subcli.judge.process.processes import hide_from_peers
 from subcli.judge.process.text import cut
-from subcli.judge.supervise.pytest_process import READY, REPORT_VARIABLE
+from subcli.judge.supervise.pytest_process import ENTERED, MOST_NAMESPACES, PRELOADED, READY, REPORT_VARIABLE
 from subcli.judge.supervise.pytest_records import (
     CollectedRecord,
     CrashedRecord,
@@ -277,8 +279,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "title(text): the test's name, as people read it")
     config.addinivalue_line("markers", "kind(word): functional, chaos or performance")
     channel = config.stash[_CHANNEL]
+    _, namespaces, _, _ = socket.recv_fds(channel, len(ENTERED), MOST_NAMESPACES)
     answers = channel.makefile("rb")
     plan = msgspec.json.decode(answers.readline(), type=NodePlan)
+    mounts.adopt(plan.start.mounts, namespaces)
+    for name in PRELOADED.intersection(plan.importable):
+        sys.modules.pop(name, None)
     reporter = Reporter(channel, answers, install(plan), plan)
     config.pluginmanager.register(reporter, "subcli-reporter")
     config.pluginmanager.register(Fixtures(plan, reporter), "subcli-fixtures")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import msgspec
 from subcli.judge.evidence import Evidence
 from subcli.judge.harness.node import NodePlan
 from subcli.judge.problem import Problem
+from subcli.judge.process import mounts
 from subcli.judge.process.limits import left_behind, out_of_time, over_limit
 from subcli.judge.process.starter import StartPlan
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.child import Child, Pipe
-from subcli.judge.supervise.pytest_process import PytestProcess
+from subcli.judge.supervise.pytest_process import ENTERED, PytestProcess
 from subcli.judge.supervise.pytest_records import (
     CollectedRecord,
     CrashedRecord,
@@ -49,6 +52,10 @@ class PytestRun:
 
     async def run(self, plan: NodePlan, started: PytestProcess) -> str:
         """Run the tests on a solution. Returns the verdict: passed, failed or error."""
+        namespaces = mounts.descriptors(plan.start.mounts)
+        with suppress(ConnectionError):
+            # If it has ended, the rest will say why.
+            socket.send_fds(started.channel, [ENTERED], namespaces)
         reader, writer = await asyncio.open_connection(sock=started.channel, limit=_LINE_LIMIT)
         log = await Pipe.open(started.log)
         log.close_writing()

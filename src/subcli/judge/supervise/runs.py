@@ -18,6 +18,7 @@ import msgspec
 
 from subcli.judge.evidence import OUTPUT_BYTES
 from subcli.judge.problem import ResourceLimits
+from subcli.judge.process import mounts
 from subcli.judge.process.starter import CONFINING, StartPlan
 from subcli.judge.process.text import cut, decode
 from subcli.judge.supervise.fronts import Fronts
@@ -99,7 +100,9 @@ class Runs:
             trust: Called with the id of each process that stands between the command and the solution.
         """
         described = self._scratch / "plan"
+        entered = mounts.descriptors(plan.mounts)
         facts = {
+            "entered": list(entered),
             "confining": list(CONFINING),
             "command": list(command),
             "results": results,
@@ -107,8 +110,10 @@ class Runs:
             "starts": str(self._starts),
             "output_bytes": limits.output_kb * 1024,
         }
-        described.write_bytes(marshal.dumps({**plan.as_json(), "prefix": list(plan.prefix), **facts}))
-        self._fronts = Fronts(self._scratch, self._starts, described, on_start, trust)
+        described.write_bytes(
+            marshal.dumps({**plan.as_json(), "prefix": list(plan.prefix), "mounts": list(plan.mounts), **facts})
+        )
+        self._fronts = Fronts(self._scratch, self._starts, described, entered, on_start, trust)
         return self._fronts.program
 
     def _read_starts(self) -> None:

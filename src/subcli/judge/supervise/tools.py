@@ -26,7 +26,7 @@ ACCEPTED, REJECTED = 42, 43
 _ARGUMENTS = {"icpc": ("input", "answer", "feedback/"), "testlib": ("input", "output", "answer")}
 _TESTLIB_REJECTED = (1, 2, 4, 8)
 """testlib.h: a wrong answer, a wrong format, output that goes on, and output that ends too early."""
-_TESTLIB_POINTS = (5, 7)
+_TESTLIB_POINTS = 7
 _POINTS = re.compile(r"points\s+(\d+(?:\.\d*)?)(?!\S)", re.ASCII)
 _BUILD_SECONDS = 120.0
 _GRADER_SECONDS = 60.0
@@ -267,7 +267,7 @@ def _testlib_decision(code: int, said: str, *, scores: bool) -> Decision:
     """
     if code == 0 or code in _TESTLIB_REJECTED:
         return Decision(is_accepted=code == 0, team_message=said if code else "", judge_message=said)
-    points = _POINTS.match(said) if code in _TESTLIB_POINTS else None
+    points = _POINTS.match(said) if code == _TESTLIB_POINTS else None
     if points is None:
         raise HostFault(f"the checker exited with code {code}, which is not a verdict of testlib: {said}")
     if not scores:

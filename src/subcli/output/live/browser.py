@@ -16,7 +16,7 @@ Mode: TypeAlias = Literal["overview", "list", "test"]
 Action: TypeAlias = Literal["detach", "open", "copy"]
 
 LISTED_MAX: Final = 50_000
-"""How many tests of a submission the list has: it is the one part of the live view that grows with them."""
+"""How many tests, of all submissions together, the lists have: they are the one part of the live view that grows."""
 
 FILTER_CHARS_MAX: Final = 80
 
@@ -62,6 +62,7 @@ class Browser:
         self.note = ""
         self._submissions: list[int] = []
         self._results: dict[int, dict[int, TestResult]] = {}
+        self._kept = 0
         self._listed: list[TestResult] | None = None
         self._cursor = 0
         self._top = 0
@@ -78,9 +79,11 @@ class Browser:
     def add(self, submission_id: int, result: TestResult) -> None:
         """Add a result: the last one of a test counts, at the place of its first."""
         results = self._results.get(submission_id)
-        if results is not None and (result.number in results or len(results) < LISTED_MAX):
-            results[result.number] = result
-            self._listed = None
+        if results is None or (self._kept >= LISTED_MAX and result.number not in results):
+            return
+        self._kept += result.number not in results
+        results[result.number] = result
+        self._listed = None
 
     @property
     def is_used(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from rich.cells import cell_len
@@ -17,6 +17,7 @@ from subcli.output.live.frame import (
     analyses,
     test_rows,
 )
+from subcli.output.live.roster import Totals
 from subcli.output.live.summary import ending_mark
 from subcli.output.text import parts, words
 from subcli.output.text.lines import Line, clip
@@ -45,25 +46,46 @@ class _Columns(NamedTuple):
     def of(submissions: Sequence[FrameInput]) -> _Columns:
         snapshots = [submission.snapshot for submission in submissions]
         return _Columns(
-            max(len(str(snapshot.id)) for snapshot in snapshots) + 1,
-            max(cell_len(clip(snapshot.problem or "", _PROBLEM_MAX)) for snapshot in snapshots),
-            max(5, *(len(progress_text(snapshot)) for snapshot in snapshots)),
-            max(3, *(len(str(snapshot.counts.not_passed)) + 2 for snapshot in snapshots)),
+            max((len(str(snapshot.id)) for snapshot in snapshots), default=0) + 1,
+            max((cell_len(clip(snapshot.problem or "", _PROBLEM_MAX)) for snapshot in snapshots), default=0),
+            max([5, *(len(progress_text(snapshot)) for snapshot in snapshots)]),
+            max([3, *(len(str(snapshot.counts.not_passed)) + 2 for snapshot in snapshots)]),
         )
 
 
-def several(submissions: Sequence[FrameInput], now: float, viewport: Viewport) -> Frame:
-    """Return a frame for several submissions."""
+class Everyone(NamedTuple):
+    """What a frame shows of several submissions.
+
+    Attributes:
+        totals: How many there are, and how many have ended.
+        elapsed_s: How long they have been watched.
+        visible: Those that fit: all, or the most urgent ones.
+    """
+
+    totals: Totals
+    elapsed_s: float
+    visible: Sequence[FrameInput]
+
+
+def several(everyone: Callable[[float, int], Everyone], now: float, viewport: Viewport) -> Frame:
+    """Return a frame for several submissions. Its cost does not grow with their number.
+
+    Args:
+        everyone: Returns, for ``now`` and a number of lines, what is shown of all submissions.
+        now: The clock's seconds.
+        viewport: The space there is.
+    """
     width = max(min(viewport.columns - 2 * parts.MARGIN, TABLE_MAX_COLUMNS), 10)
     text_width = width * 3 // 4 if viewport.roomy and width >= _NARROW_COLUMNS else width
-    lines = [_totals(submissions, width), *([Line()] if viewport.roomy else [])]
-    free = viewport.lines - len(lines)
-    listed = submissions if len(submissions) <= free else sorted(submissions, key=_urgency)[: max(free - 1, 0)]
-    columns = _Columns.of(submissions)
+    gap = [Line()] if viewport.roomy else []
+    totals, elapsed_s, listed = everyone(now, viewport.lines - 1 - len(gap))
+    lines = [_totals(totals, elapsed_s, width), *gap]
+    columns = _Columns.of(listed)
     lines += [_row(submission, now, width, text_width, columns) for submission in listed]
-    if len(listed) < len(submissions):
-        lines.append(Line(f"{ELLIPSIS} {len(submissions) - len(listed)} more", DIM))
-    failing = [each for each in submissions if each.snapshot.counts.not_passed or each.snapshot.analyses]
+    if len(listed) < totals.submissions:
+        lines.append(Line(f"{ELLIPSIS} {words.number(totals.submissions - len(listed))} more", DIM))
+    # If not all are listed, there is no space for details either.
+    failing = [each for each in listed if each.snapshot.counts.not_passed or each.snapshot.analyses]
     result_rows = 0
     while failing and (free := viewport.lines - len(lines) - 1) >= _DETAIL_LINES_MIN:
         share = max(free // len(failing), _DETAIL_LINES_MIN)
@@ -85,27 +107,17 @@ def _details(submission: FrameInput, width: int, available: int) -> Frame:
     return Frame([parts.title(snapshot, width), *rows, *gap, *below], len(rows))
 
 
-def _urgency(submission: FrameInput) -> int:
-    """Sort failing submissions first, then running ones, then those that passed."""
-    if submission.snapshot.counts.not_passed or (submission.ending and submission.ending.exit_code):
-        return 0
-    return 1 if submission.ending is None else 2
-
-
-def _totals(submissions: Sequence[FrameInput], width: int) -> Line:
+def _totals(totals: Totals, elapsed_s: float, width: int) -> Line:
     """How many submissions passed, did not pass, and are running; the elapsed time."""
-    endings = [submission.ending for submission in submissions if submission.ending is not None]
-    passed = sum(1 for ending in endings if ending.exit_code == 0)
-    line = Line(f"{len(submissions)} submissions", STRONG)
+    line = Line(f"{words.number(totals.submissions)} submissions", STRONG)
     for word, count, style in (
-        ("passed", passed, GOOD),
-        ("not passed", len(endings) - passed, BAD),
-        ("running", len(submissions) - len(endings), DIM),
+        ("passed", totals.passed, GOOD),
+        ("not passed", totals.not_passed, BAD),
+        ("running", totals.running, DIM),
     ):
         if count:
-            line.put("   ").put(f"{count} {word}", style)
-    clock = words.elapsed(max((submission.elapsed_s for submission in submissions), default=0.0))
-    return line.put("   ").put(clock, STRONG).cut(width)
+            line.put("   ").put(f"{words.number(count)} {word}", style)
+    return line.put("   ").put(words.elapsed(elapsed_s), STRONG).cut(width)
 
 
 def _row(submission: FrameInput, now: float, width: int, text_width: int, columns: _Columns) -> Line:

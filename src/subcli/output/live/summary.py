@@ -41,6 +41,15 @@ TABLE_ROWS_MAX: Final = 20
 DETAILS_MAX: Final = 50
 """How many failed tests are explained in full."""
 
+EXPLAINED_MAX: Final = 20
+"""Of how many submissions the failures are explained,"""
+
+LISTED_MAX: Final = 100
+"""and how many submissions are listed; of more, only those that were judged and did not pass."""
+
+IDS_MAX: Final = 20
+"""How many submissions with the same error are named."""
+
 _USUAL: Final = details.TextLimits()
 _LINE_CELLS: Final = 300
 _UNCUT_CELLS: Final = 2000
@@ -198,7 +207,8 @@ def failure(
     """
     mark = test_mark(result.status)
     heading = Line(mark.glyph, mark.style).put(" ").put(clip(result.test_name, _UNCUT_CELLS), STRONG)
-    heading.put(f" {label}" if (label := measures.label(result)) else "", mark.style)
+    if label := measures.label(result):
+        heading.put(" ").put(label, mark.style)
     lines = parts.section(heading, width, measures.facts(result))
     inner = width - 2
     if result.message and result.message.strip():
@@ -278,9 +288,11 @@ def fault(
         heading.put("  ").extend(parts.title(snapshot, _UNCUT_CELLS, strong=False))
     several = [number for number in ids if number is not None]
     if several:
-        heading.put("  ").put(clip(" ".join(f"#{number}" for number in several), _UNCUT_CELLS))
+        heading.put("  ").put(" ".join(f"#{number}" for number in several[:IDS_MAX]))
+        more = len(several) - IDS_MAX
+        heading.put(f" {ELLIPSIS} {words.number(more)} more" if more > 0 else "")
     lines = [heading, *parts.indented([Line(part) for part in wrap(error.message, width - 2, _ERROR_LINES)], 2)]
-    if len(several) < 2 or "`subcli watch " not in error.hint:
+    if len(several) < 2 or f"`subcli watch {several[0]}" not in error.hint:
         # The hint of one submission would name that one only.
         hint = wrap(error.hint, width - 2, _ERROR_LINES)
         lines += parts.indented([Line(part, DIM) for part in hint if part], 2)
@@ -306,7 +318,8 @@ def _resuming(ending: Ending, ids: Sequence[int | None]) -> list[Line]:
         return []
     watch = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
     command = watch if ending.follow_up is None else ending.follow_up
-    return [] if command in error.hint else next_commands([command])
+    names_all = any(f"`subcli watch --{option}" in error.hint for option in ("mine", "problem"))
+    return [] if names_all or command in error.hint else next_commands([command])
 
 
 # -- several submissions --------------------------------------------------------------------------
@@ -317,26 +330,35 @@ def final_several(
 ) -> list[Line]:
     """Return what the live view leaves of several submissions: failures, a table, the next commands.
 
+    Of very many, it lists those that did not pass, and explains the first ones.
+
     Args:
         submissions: Each with how it ended, if it did.
         width: The width in cells; no line is longer.
         compact: Whether only submissions that failed are listed.
     """
     lines: list[Line] = []
-    for snapshot, ending in submissions:
-        if ending is not None and ending.exit_code:
+    not_passed = [each for each in submissions if each[1] is None or each[1].exit_code]
+    is_many = len(submissions) > LISTED_MAX
+    if is_many:
+        # The others are named below, with the reason.
+        not_passed = [each for each in not_passed if each[1] is not None and each[1].verdict is not None]
+    for snapshot, ending in not_passed[:EXPLAINED_MAX]:
+        if ending is not None:
             explanation = failures(snapshot, width) if ending.verdict is not None else so_far(snapshot, width)
             if explanation:
                 lines += [parts.title(snapshot, _UNCUT_CELLS), Line(), *explanation]
                 lines += [Line()] if ending.verdict is None else []
-    listed = [each for each in submissions if not compact or each[1] is None or each[1].exit_code]
-    lines += _table_of_submissions(listed, width)
+    listed = not_passed if compact or is_many else submissions
+    lines += _table_of_submissions(listed[:LISTED_MAX], width)
+    lines += _more(len(listed) - LISTED_MAX, "that did not pass")
     passed = sum(1 for _, ending in submissions if ending is not None and ending.exit_code == 0)
     verdict = verdict_mark("passed" if passed == len(submissions) else "failed")
-    lines += [Line(), parts.badge(verdict).put(f"  {passed} of {len(submissions)} submissions passed")]
+    count = f"{words.number(passed)} of {words.number(len(submissions))} submissions passed"
+    lines += [Line(), parts.badge(verdict).put(f"  {count}")]
     steps = [
         next_step(snapshot, ending, left_out=is_cut(snapshot))
-        for snapshot, ending in submissions
+        for snapshot, ending in not_passed[:LISTED_MAX]
         if ending is not None and ending.verdict is not None and ending.exit_code
     ]
     lines += next_commands(list(dict.fromkeys(filter(None, steps)))[:_COMMANDS_MAX])

@@ -16,11 +16,13 @@ from subcli.core.submission import Connection
 from subcli.output.live import browsing, frame, overview, summary
 from subcli.output.live.browser import Browser
 from subcli.output.live.keyboard import Keyboard
+from subcli.output.live.roster import Roster, Urgency
 from subcli.output.live.screen import Screen
 from subcli.output.text import parts
 from subcli.output.text.lines import Block, Line
 from subcli.output.view import Ending, SnapshotSource, ViewEvent
 from subcli.shared.messages import StatusUpdate, TestResult
+from subcli.shared.protocol import STATUS_RANKS
 
 FRAME_S: Final = 0.1
 """Seconds between two frames."""
@@ -48,7 +50,9 @@ class _Watched:
     """What the view knows about one submission, besides its snapshot."""
 
     def __init__(self, source: SnapshotSource, now: float) -> None:
+        self.place = 0
         self.source = source
+        self.is_waiting = True
         self.began = now
         self.connection = Connection("connecting")
         self.connection_since = now
@@ -56,13 +60,27 @@ class _Watched:
         self.ending: Ending | None = None
         self.ended = now
 
+    @property
+    def exit_code(self) -> int | None:
+        return None if self.ending is None else self.ending.exit_code
+
+    @property
+    def urgency(self) -> Urgency:
+        if self.exit_code or self.source.has_failures:
+            return Urgency.FAILING
+        if self.ending is not None:
+            return Urgency.PASSED
+        return Urgency.WAITING if self.is_waiting else Urgency.JUDGED
+
+    def elapsed_s(self, now: float) -> float:
+        return (self.ended if self.ending is not None else now) - self.began
+
     def frame_input(self, now: float) -> frame.FrameInput:
-        until = self.ended if self.ending is not None else now
         return frame.FrameInput(
             self.source.snapshot(),
             self.connection,
             self.connection_since,
-            until - self.began,
+            self.elapsed_s(now),
             self.ending,
             self.running,
         )
@@ -101,10 +119,12 @@ class LiveView:
         self._browser = Browser()
         self._screen = Screen(stderr, Keyboard(self.press if operator is not None else None))
         self._watched: dict[int, _Watched] = {}
+        self._roster: Roster[_Watched] = Roster()
         self._suspended = 0
         self._drawn_at: float | None = None
         self._endings_without_watch: list[Ending] = []
         self._before_summary: list[Line] = [Line()]
+        self._last_ended = 0.0
         self.result_rows = 0
 
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
@@ -117,10 +137,11 @@ class LiveView:
     def begin(self, source: SnapshotSource) -> None:
         """Add a submission to the screen."""
         self._browser.begin(source.submission_id)
-        self._watched[source.submission_id] = _Watched(source, self._clock())
+        watched = self._watched[source.submission_id] = _Watched(source, self._clock())
+        watched.place = self._roster.add(watched)
 
     def event(self, submission_id: int, event: ViewEvent) -> None:
-        """Note a result for who looks around, the test that runs, and a change of the connection.
+        """Note a result for who looks around, the running test, how urgent its submission is, and the connection.
 
         Everything else is in the snapshot.
         """
@@ -131,11 +152,19 @@ class LiveView:
             watched.running = None
             if self._operator is not None:
                 self._browser.add(submission_id, event)
+            self._roster.changed(watched.place)
         elif isinstance(event, StatusUpdate):
             since = self._clock() - (event.running_ms or 0.0) / 1000
             watched.running = frame.Running(event.running_test, since) if event.running_test else None
+            watched.is_waiting = STATUS_RANKS.get(event.status) == STATUS_RANKS["pending"]
+            self._roster.changed(watched.place)
         elif isinstance(event, Connection):
             watched.connection, watched.connection_since = event, self._clock()
+
+    def shared(self, ids: Sequence[int], connection: Connection) -> None:
+        """Note a change of the connection that these submissions share."""
+        for submission_id in ids:
+            self.event(submission_id, connection)
 
     def end(self, ending: Ending) -> None:
         """Note how a submission ended; it stays on the screen."""
@@ -144,6 +173,8 @@ class LiveView:
             self._endings_without_watch.append(ending)
             return
         watched.ending, watched.ended = ending, self._clock()
+        self._last_ended = watched.ended
+        self._roster.ended(watched.place)
 
     def tick(self) -> None:
         """Draw a frame, unless the last one is too recent."""
@@ -188,18 +219,26 @@ class LiveView:
 
     def _draw(self, now: float) -> None:
         self._drawn_at = now
-        inputs = [watched.frame_input(now) for watched in self._watched.values()]
+        roster = self._roster
 
         def make(viewport: frame.Viewport) -> frame.Frame:
             if self._browser.is_used:
-                return browsing.browsed(inputs[self._browser.current], self._browser, now, viewport)
-            if len(inputs) == 1:
-                made = frame.single(inputs[0], now, viewport, compact=self._compact)
+                return browsing.browsed(roster[self._browser.current].frame_input(now), self._browser, now, viewport)
+            if len(roster) == 1:
+                made = frame.single(roster[0].frame_input(now), now, viewport, compact=self._compact)
             else:
-                made = overview.several(inputs, now, viewport)
+                made = overview.several(self._everyone, now, viewport)
             return browsing.with_note(made, self._browser.note, viewport) if self._browser.note else made
 
         self.result_rows = self._screen.draw(make).result_rows
+
+    def _everyone(self, now: float, lines: int) -> overview.Everyone:
+        """What a frame needs of all submissions, and those of them that fit."""
+        totals = self._roster.totals
+        visible = [watched.frame_input(now) for watched in self._roster.visible(lines)]
+        first = self._roster[0]
+        until = now if totals.running else self._last_ended
+        return overview.Everyone(totals, until - first.began, visible)
 
     def flush(self) -> None:
         """Do nothing: the next tick draws."""

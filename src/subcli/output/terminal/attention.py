@@ -27,6 +27,7 @@ _NO_PROGRESS: Final = "\x1b]9;4;0\x1b\\"
 _TITLE_CHARS: Final = 80
 _UPDATE_S: Final = 0.5
 _NOTIFY_TIMEOUT_S: Final = 2.0
+_MANY: Final = 20
 _NORMAL, _FAILING, _UNKNOWN = 1, 2, 3
 
 
@@ -44,6 +45,8 @@ class WindowStatus(NullView):
         self._clock = clock
         self._has_progress = progress
         self._sources: list[SnapshotSource] = []
+        self._ended = 0
+        self._is_failing = False
         self._shown: tuple[str, str] | None = None
         self._updated_at: float | None = None
 
@@ -51,19 +54,37 @@ class WindowStatus(NullView):
         """Add a submission."""
         self._sources.append(source)
 
+    def end(self, ending: Ending) -> None:
+        """Count a submission that has ended."""
+        self._ended += ending.verdict is not None
+        self._is_failing = self._is_failing or ending.exit_code != 0
+
     def tick(self) -> None:
         """Write what changed, at most twice a second."""
         now = self._clock()
         if not self._sources or (self._updated_at is not None and now - self._updated_at < _UPDATE_S):
             return
         self._updated_at = now
-        snapshots = [source.snapshot() for source in self._sources]
-        new = (_title(snapshots), _progress(snapshots) if self._has_progress else "")
+        new = self._present()
         if new == self._shown:
             return
         prefix = _SAVE_TITLE if self._shown is None else ""
         self._write(f"{prefix}\x1b]2;{new[0]}\x1b\\{new[1]}")
         self._shown = new
+
+    def _present(self) -> tuple[str, str]:
+        """Title and progress. Of many submissions each counts as a whole, so that the cost does not grow with them."""
+        count = len(self._sources)
+        if count > _MANY:
+            state = _FAILING if self._is_failing else _NORMAL
+            title, progress = (
+                _title_of_several(self._ended, count),
+                f"\x1b]9;4;{state};{100 * self._ended // count}\x1b\\",
+            )
+        else:
+            snapshots = [source.snapshot() for source in self._sources]
+            title, progress = _title(snapshots), _progress(snapshots)
+        return title, progress if self._has_progress else ""
 
     def suspend(self) -> None:
         """Restore title and progress while a prompt or another program uses the terminal."""
@@ -83,7 +104,7 @@ class WindowStatus(NullView):
 def _title(snapshots: list[Submission]) -> str:
     if len(snapshots) > 1:
         ended = sum(1 for snapshot in snapshots if snapshot.verdict is not None)
-        return f"subcli {ended}/{len(snapshots)} submissions"
+        return _title_of_several(ended, len(snapshots))
     snapshot = snapshots[0]
     if snapshot.verdict is not None:
         state = snapshot.verdict.final_status
@@ -92,6 +113,10 @@ def _title(snapshots: list[Submission]) -> str:
         done = f" {snapshot.counts.done}/{total}" if total else ""
         state = f"{snapshot.status or snapshot.connection.state}{done}"
     return one_line(f"subcli {snapshot.name} {state}", _TITLE_CHARS)
+
+
+def _title_of_several(ended: int, count: int) -> str:
+    return f"subcli {ended}/{count} submissions"
 
 
 def _progress(snapshots: list[Submission]) -> str:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
-import jwt
 import msgspec
 
+from subcli.server.accounts.hs256 import jwt
 from subcli.server.settings import ServerLimits
 
 _ALGORITHM: Final = "HS256"

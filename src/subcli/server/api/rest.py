@@ -87,7 +87,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
-        features = ["resume", "idempotency", "traces", *(() if demo else _WITH_LOGINS)]
+        features = ["resume", "idempotency", "feed", "traces", *(() if demo else _WITH_LOGINS)]
         return models.InfoResponse(
             name="subcli",
             version=version("subcli-watch"),
@@ -181,6 +181,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             ) from None
         if is_new:
             services.queue.put(snapshot.id)
+            services.journal.arrived(snapshot.id, identity.user_id)
         return _submission(snapshot, request)
 
     @router.get("/submissions", responses=error_responses(401, 403, 404, 422, 429), response_model_exclude_unset=True)
@@ -325,9 +326,8 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
 
 def _find_problem(services: Services, name: str) -> Problem:
-    for problem in services.problems.values():
-        if name in (problem.slug, str(problem.id)):
-            return problem
+    if (problem := services.problem(name)) is not None:
+        return problem
     known = ", ".join(sorted(services.problems))
     raise HTTPException(404, f"There is no problem {name[:64]!r}. Available: {known}.")
 

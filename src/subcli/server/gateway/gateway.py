@@ -1,4 +1,4 @@
-"""`/ws/submissions/{id}`: a submission's events over a WebSocket (contract, section 6).
+"""`/ws/submissions/{id}`: a submission's events over a WebSocket (contract, section 6); `/ws/feed`: those of many.
 
 Every refusal is accept-then-close, because closing before accepting reaches the client as HTTP 403, whatever the
 code. Only another path is refused with HTTP 404: 4004 would blame the submission where a prefix is wrong.
@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import parse_qs
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError, bearer_token
-from subcli.server.accounts.permissions import Credential
+from subcli.server.accounts.permissions import Action, Credential
+from subcli.server.gateway.feed import FeedReader
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, headers
-from subcli.server.gateway.watcher import RefusedError, Watcher
+from subcli.server.gateway.watcher import RefusedError, Source, Watcher
 from subcli.server.gateway.wheel import Wheel
 from subcli.server.limits import FullError, Rate
+from subcli.server.log.matching import Cursor, Wanted
 from subcli.server.log.records import UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
@@ -28,15 +30,22 @@ from subcli.shared.protocol import CloseCode
 
 _log: Final = logging.getLogger(__name__)
 _PREFIX: Final = "/ws/submissions/"
+_FEED: Final = "/ws/feed"
+_NO_SUBMISSION: Final = 0
+"""No watch token is for this one: a feed takes access tokens only."""
 _PATH: Final = re.compile(rf"{_PREFIX}([^/]*)/?\Z")
 # At most 18 digits: fits into a database's 64-bit integer.
 _NUMBER: Final = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
+
+
+_Query: TypeAlias = Mapping[str, Sequence[str]]
 
 
 class Gateway:
     """The ASGI application for all WebSockets."""
 
     def __init__(self, services: Services, limits: ServerLimits) -> None:
+        self._services = services
         self._store = services.store
         self._journal = services.journal
         self._identities = services.identities
@@ -51,7 +60,7 @@ class Gateway:
         """Admit a client. On our own protocol this returns then, and the watcher goes on alone."""
         socket = ServerSocket(scope, receive, send)
         with suppress(DisconnectedError):
-            if not scope["path"].startswith(_PREFIX):
+            if not (scope["path"].startswith(_PREFIX) or _is_feed(scope)):
                 await socket.refuse(404, {"detail": "Not Found"})
                 return
             await socket.accept()
@@ -94,30 +103,72 @@ class Gateway:
         if self._lifecycle.is_stopping:
             raise RefusedError(CloseCode.SERVICE_RESTART, "restarting")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if _is_feed(scope):
+            await self._admit_to_feed(socket, scope, query)
+            return
         submission_id = _submission_id(scope)
-        try:
-            identity = await self._identities.of_socket(_token(scope, query), submission_id)
-        except UnauthenticatedError as error:
-            raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
+        identity = await self._identity(scope, query, submission_id)
         after = _after_seq(query)
         epoch = query.get("epoch", [""])[-1] or None
         await self._check_visible(submission_id, identity)
         await self._check_connect_rate(identity)
         async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(
-                    self._limiter.slot(_slot(submission_id, identity), self._limits.connections)
-                )
-            except FullError:
-                raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
+            await self._take_slot(stack, _slot(submission_id, identity), self._limits.connections)
             stack.enter_context(socket.served())
             subscription = stack.enter_context(self._journal.subscribe(submission_id))
             reader = self._journal.reader(subscription, submission_id, after, epoch)
-            expires_s = self._identities.seconds_left(identity)
             with log_context(submission=submission_id):
-                watcher = Watcher(socket, reader, self._wheel, self._limits, self._metrics, expires_s)
-            stack.enter_context(self._identities.watched(identity, watcher.session_ended))
-            watcher.start(held=stack.pop_all())
+                self._let_watch(stack, socket, identity, reader)
+
+    async def _admit_to_feed(self, socket: ServerSocket, scope: Scope, query: _Query) -> None:
+        """The same for a feed. Raises what `_admit` does."""
+        identity = await self._identity(scope, query, _NO_SUBMISSION)
+        if not identity.may(Action.LIST_OWN):
+            raise RefusedError(CloseCode.UNAUTHORIZED, "a link shows no feed")
+        wanted = Wanted(identity.user_id, self._problem(query))
+        cursor = _cursor(query)
+        await self._check_connect_rate(identity)
+        async with AsyncExitStack() as stack:
+            await self._take_slot(stack, f"feed:{identity.user_id}", self._limits.feeds)
+            stack.enter_context(socket.served())
+            feed = FeedReader(self._store, self._journal, wanted, cursor, self._limits.feed_submissions)
+            stack.callback(feed.close)
+            self._let_watch(stack, socket, identity, feed, feed.hear)
+
+    def _let_watch(
+        self,
+        stack: AsyncExitStack,
+        socket: ServerSocket,
+        identity: Identity,
+        reader: Source,
+        hear: Callable[[str | bytes], None] | None = None,
+    ) -> None:
+        """Begin to send; what is in the stack is held until the end."""
+        expires_s = self._identities.seconds_left(identity)
+        watcher = Watcher(socket, reader, self._wheel, self._limits, self._metrics, expires_s, hear)
+        stack.enter_context(self._identities.watched(identity, watcher.session_ended))
+        watcher.start(held=stack.pop_all())
+
+    async def _identity(self, scope: Scope, query: _Query, submission_id: int) -> Identity:
+        try:
+            return await self._identities.of_socket(_token(scope, query), submission_id)
+        except UnauthenticatedError as error:
+            raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
+
+    async def _take_slot(self, stack: AsyncExitStack, key: str, limit: int) -> None:
+        try:
+            await stack.enter_async_context(self._limiter.slot(key, limit))
+        except FullError:
+            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
+
+    def _problem(self, query: _Query) -> str | None:
+        """The slug of the problem that a feed is about, if it is about one."""
+        if "problem" not in query:
+            return None
+        problem = self._services.problem(query["problem"][-1])
+        if problem is None:
+            raise RefusedError(CloseCode.NOT_FOUND, "problem not found")
+        return problem.slug
 
     async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:
@@ -139,6 +190,19 @@ def _slot(submission_id: int, identity: Identity) -> str:
     return f"{submission_id} by link" if is_link else str(submission_id)
 
 
+def _is_feed(scope: Scope) -> bool:
+    return scope["path"] in (_FEED, f"{_FEED}/")
+
+
+def _cursor(query: _Query) -> Cursor | None:
+    if "cursor" not in query:
+        return None
+    try:
+        return Cursor.of(query["cursor"][-1])
+    except ValueError as error:
+        raise RefusedError(CloseCode.POLICY_VIOLATION, f"cursor: {error}") from None
+
+
 def _submission_id(scope: Scope) -> int:
     match = _PATH.match(scope["path"])
     if match is None or not _NUMBER.match(match[1]):
@@ -146,7 +210,7 @@ def _submission_id(scope: Scope) -> int:
     return int(match[1])
 
 
-def _token(scope: Scope, query: Mapping[str, Sequence[str]]) -> str | None:
+def _token(scope: Scope, query: _Query) -> str | None:
     """The token in the `Authorization` header, otherwise in the specification's `?token=`.
 
     Raises:
@@ -160,7 +224,7 @@ def _token(scope: Scope, query: Mapping[str, Sequence[str]]) -> str | None:
     return tokens[0] if tokens else None
 
 
-def _after_seq(query: Mapping[str, Sequence[str]]) -> int:
+def _after_seq(query: _Query) -> int:
     text = query.get("after_seq", ["0"])[-1]
     if not _NUMBER.match(text):
         raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a non-negative number")

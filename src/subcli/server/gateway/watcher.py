@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from contextvars import copy_context
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from subcli.server.gateway.socket import DisconnectedError, ServerSocket
 from subcli.server.gateway.wheel import Wheel
-from subcli.server.log.feed import Reader
+from subcli.server.log.bus import Relay
 from subcli.server.log.records import Record, ReplacedError, UnknownSubmissionError
 from subcli.server.observe.metrics import Metrics
 from subcli.server.settings import ServerLimits
@@ -35,27 +35,45 @@ class RefusedError(Exception):
         self.reason = reason
 
 
+class Source(Protocol):
+    """What a watcher sends: the events of a submission (:class:`subcli.server.log.feed.Reader`), or of many.
+
+    Attributes:
+        ended: whether everything has been read that there will be.
+    """
+
+    @property
+    def ended(self) -> bool: ...
+    async def next(self) -> Sequence[Record]: ...
+    def park(self, relay: Relay) -> bool: ...
+    def leave(self, relay: Relay) -> None: ...
+    def took(self, records: Sequence[Record]) -> None: ...
+
+
 class Watcher:
     """Sends a submission's events to one client, and answers its pings.
 
     Args:
+        reader: what is sent.
         wheel: the gateway's.
         expires_s: seconds until the client's token expires; None if it does not.
+        hear: is told what the client says beside pings, and may raise `RefusedError`.
     """
 
     __slots__ = (
-        *("_context", "_expires_at", "_heard_at", "_held", "_is_ended", "_limits", "_listening", "_metrics"),
+        *("_context", "_expires_at", "_hear", "_heard_at", "_held", "_is_ended", "_limits", "_listening", "_metrics"),
         *("_ping_at", "_reader", "_sending", "_socket", "_wheel", "tick"),
     )
 
     def __init__(
         self,
         socket: ServerSocket,
-        reader: Reader,
+        reader: Source,
         wheel: Wheel,
         limits: ServerLimits,
         metrics: Metrics,
         expires_s: float | None,
+        hear: Callable[[str | bytes], None] | None = None,
     ) -> None:
         now = asyncio.get_running_loop().time()
         self._socket = socket
@@ -67,6 +85,7 @@ class Watcher:
         self._context = copy_context()
         self._heard_at = now
         self._ping_at = now + limits.heartbeat_s
+        self._hear = hear
         self._expires_at = float("inf") if expires_s is None else now + expires_s
         self._is_ended = False
         self._sending: asyncio.Task[None] | None = None
@@ -138,12 +157,14 @@ class Watcher:
             self._listening = self._begin(self._or_end(self._listen()))
 
     async def _listen(self) -> None:
-        """Answer the pings that have arrived. Raises as `_send` does."""
+        """Answer the pings that have arrived, and hand on what else there is. Raises as `_send` does."""
         while self._socket.has_arrived():
             message = await self._socket.receive()
             self._heard_at = asyncio.get_running_loop().time()
             if _is_ping(message):
                 await self._in_time(self._socket.send_text(PONG))
+            elif self._hear is not None:
+                self._hear(message)
             # Neither call above suspends while there is data to read and room to write. Give other clients a turn.
             await asyncio.sleep(0)
         self._listening = None
@@ -214,7 +235,7 @@ class Watcher:
 
 
 def _is_ping(message: str | bytes) -> bool:
-    """Whether it is a ping, bare or as JSON (contract, section 6). All other messages are ignored."""
+    """Whether it is a ping, bare or as JSON (contract, section 6)."""
     if message == PING:
         return True
     if not isinstance(message, str) or '"ping"' not in message:

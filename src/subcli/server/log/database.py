@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.resources import as_file, files
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Select, create_engine, event, insert, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from subcli.server.log.tables import REVISION
+from subcli.server.log.tables import REVISION, metadata, users, versions, write_probes
 from subcli.server.settings import ServeError
 
 LOCK_TIMEOUT_S: Final = 10.0
@@ -113,9 +114,9 @@ def migrate(engine: Engine) -> None:
         ServeError: the schema is from a newer version.
         SQLAlchemyError: the database refuses.
     """
-    if _is_up_to_date(engine):
+    if _is_up_to_date(engine) or _create(engine):
         return
-    # Importing Alembic takes 0.2 s, and at most starts the schema is up to date.
+    # Importing Alembic takes 0.2 s, and 15 MB for as long as the process runs.
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -123,8 +124,7 @@ def migrate(engine: Engine) -> None:
     config = Config()
     with as_file(files("subcli.server.log") / "migrations") as scripts, engine.begin() as connection:
         config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        _lock_schema(connection)
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
@@ -138,9 +138,34 @@ def migrate(engine: Engine) -> None:
 def _is_up_to_date(engine: Engine) -> bool:
     # In a transaction that takes the write lock: a database that is not writable should fail now.
     with engine.begin() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return False
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [REVISION]
+        return _revisions(connection) == [REVISION]
+
+
+def _create(engine: Engine) -> bool:
+    """Make the schema of a new database as the migrations would. Returns whether it is up to date now."""
+    with engine.begin() as connection:
+        _lock_schema(connection)
+        if inspect(connection).get_table_names():
+            # Another process may have made it meanwhile.
+            return _revisions(connection) == [REVISION]
+        metadata.create_all(connection)
+        versions.create(connection)
+        connection.execute(insert(versions).values(version_num=REVISION))
+        connection.execute(insert(users).values(name="demo", created_at=time.time()))
+        connection.execute(insert(write_probes).values(id=1))
+        return True
+
+
+def _revisions(connection: Connection) -> Sequence[str]:
+    if not inspect(connection).has_table(versions.name):
+        return []
+    return connection.execute(select(versions.c.version_num)).scalars().all()
+
+
+def _lock_schema(connection: Connection) -> None:
+    """Let one process at a time change the schema. SQLite's write lock includes this."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
 def lock_queue(connection: Connection) -> None:

@@ -20,9 +20,9 @@ from functools import partial
 from typing import Final
 
 from subcli.server.log.appending import Records
-from subcli.server.log.bus import Bus, Relay, Subscription
+from subcli.server.log.bus import ARRIVALS, Bus, Relay, Subscription
 from subcli.server.log.commits import GroupCommit
-from subcli.server.log.records import Append, Claim, EventPage, Failure, LogEnd, Record, ReplacedError
+from subcli.server.log.records import Append, Claim, EventPage, Failure, LogEnd, Record, ReplacedError, record
 from subcli.server.log.requeue import Able
 from subcli.server.log.store import Store
 
@@ -127,6 +127,18 @@ class Journal:
             if len(appended) < limit:
                 return
 
+    def arrived(self, submission_id: int, owner_id: int) -> None:
+        """Publish that a user has made a submission, for feeds."""
+        self._bus.publish(ARRIVALS, (record(submission_id, str(owner_id), last=False),))
+
+    def arrivals(self) -> AbstractContextManager[Subscription]:
+        """Subscribe to new submissions."""
+        return self._bus.subscribe(ARRIVALS)
+
+    def latest_arrival(self) -> int:
+        """The highest id known to subscribers of new submissions."""
+        return self._bus.head(ARRIVALS)
+
     def subscribe(self, submission_id: int) -> AbstractContextManager[Subscription]:
         """Subscribe to a submission on the bus, as its writer does to learn who else writes."""
         return self._bus.subscribe(submission_id)
@@ -144,7 +156,10 @@ class Journal:
             await compare_once(self._bus, await self._bus.suspects(self._compare_s), self._ends)
 
     async def _ends(self, ids: Collection[int]) -> Mapping[int, LogEnd]:
-        return await self._store.run(self._store.lookup.ends, ids)
+        ends = await self._store.run(self._store.lookup.ends, ids)
+        if ARRIVALS in ids:
+            ends[ARRIVALS] = LogEnd(await self._store.run(self._store.matching.newest), None)
+        return ends
 
 
 async def compare_once(
@@ -217,6 +232,12 @@ class Reader:
         if batch:
             self.took(batch)
         return batch
+
+    @property
+    def needs_log(self) -> bool:
+        """Whether what follows can only be read from the log."""
+        is_behind = self._is_behind or self._version != self._subscription.version
+        return is_behind or self._subscription.after(self.position) is None
 
     async def _read_log(self) -> Sequence[Record]:
         self._version = self._subscription.version

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, select, true
 
 from subcli.server.log.comparison import JUDGED, compare, outcomes
 from subcli.server.log.database import reading
@@ -58,14 +58,11 @@ class Lookup:
             UnknownSubmissionError: this owner has no such submission.
         """
         with self._read.begin() as connection:
-            conditions = () if owner_id is None else (submissions.c.owner_id == owner_id,)
-            return snapshot_of(connection, submission_id, *conditions)
+            return snapshot_of(connection, submission_id, owned_by(owner_id))
 
     def recent(self, owner_id: int | None, limit: int, problem: str | None = None) -> list[Snapshot]:
         """Return an owner's latest submissions, or everybody's if None, newest first."""
-        query = select(*SNAPSHOT)
-        if owner_id is not None:
-            query = query.where(submissions.c.owner_id == owner_id)
+        query = select(*SNAPSHOT).where(owned_by(owner_id))
         if problem is not None:
             query = query.where(submissions.c.problem == problem)
         with self._read.begin() as connection:
@@ -161,6 +158,18 @@ class Lookup:
             payload = connection.execute(query).scalar_one_or_none()
         found = None if payload is None else json.loads(payload).get("compared_to")
         return found if isinstance(found, dict) else None
+
+
+def owned_by(owner_id: int | None, *, by_index: bool = True) -> ColumnElement[bool]:
+    """The condition that a submission is one that this user may see: all queries for users have it.
+
+    Args:
+        owner_id: of the user; None for one who may see everybody's.
+        by_index: whether the database may look for them in the index on owners.
+    """
+    if owner_id is None:
+        return true()
+    return (submissions.c.owner_id if by_index else submissions.c.owner_id + 0) == owner_id
 
 
 def snapshot_of(connection: Connection, submission_id: int, *conditions: ColumnElement[bool]) -> Snapshot:

@@ -34,6 +34,7 @@ from subcli.server.log.driver import Statements, writing
 from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
+from subcli.server.log.matching import Matching
 from subcli.server.log.records import (
     Append,
     EndedError,
@@ -65,6 +66,7 @@ class Store:
 
     Attributes:
         lookup: queries.
+        matching: queries for feeds.
         leases: which worker judges which submission.
         interruptions: what goes back to the queue without a verdict.
         waiting: what those are told who wait.
@@ -77,6 +79,7 @@ class Store:
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         self.lookup = Lookup(engine)
+        self.matching = Matching(engine)
         self.leases = Leases(engine, clock)
         self.interruptions = Interruptions(engine, clock)
         self.waiting = WaitingSubmissions(engine, clock)

@@ -1,4 +1,4 @@
-"""The tables. `migrations/` creates them; a test compares the two.
+"""The tables. In a new database they are made from this, in an older one by `migrations/`; a test compares the two.
 
 Times are Unix seconds. Everything here works alike in SQLite and PostgreSQL.
 """
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -216,4 +217,12 @@ events: Final = Table(
     Column("seq", BIG, primary_key=True, autoincrement=False),
     Column("type", String(32), nullable=False),
     Column("payload", Text, nullable=False),
+)
+
+versions: Final = Table(
+    "alembic_version",
+    # Alembic's own, with the name that it gives the constraint.
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )

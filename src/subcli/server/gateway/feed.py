@@ -1,0 +1,384 @@
+"""`/ws/feed`: the events of many submissions over one socket (docs/protocol.md, "Following many submissions").
+
+A feed is a reader of many logs for one :class:`Watcher`. Each submission has a reader of its own, with its position, so
+order and resumption are those of a single watch. A reader that has everything is parked at its submission's channel; it
+hands what comes to the socket at once, as the same bytes, while the socket's task sleeps. If that task is at work, or
+there is no room, the reader is queued and read in turn. So a feed has one task at most, and what it does for an event
+does not depend on how many submissions it follows.
+
+New submissions are a stream on the bus like any other (`ARRIVALS`). It only wakes the feed, which asks the database.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from subcli.server.gateway.watcher import RefusedError
+from subcli.server.log.bus import Relay, Subscription
+from subcli.server.log.feed import Journal, Reader
+from subcli.server.log.matching import Cursor, Found, Wanted
+from subcli.server.log.records import EventPage, Record, ReplacedError, UnknownSubmissionError, record
+from subcli.server.log.store import Store
+from subcli.shared.encoding import encode, timestamp
+from subcli.shared.protocol import MAX_ID, CloseCode
+
+_BATCH_BYTES: Final = 64 * 1024
+_FOUND_AT_ONCE: Final = 1000
+_PAGES_AT_ONCE: Final = 100
+_NAMED_AT_ONCE: Final = 200
+"""How many submissions a message announces: fewer than fit."""
+_RETRY_S: Final = 30
+
+
+class _Position(NamedTuple):
+    """Where a client wants to go on in a submission's log."""
+
+    submission_id: int
+    after: int
+    epoch: str | None
+
+
+class _Prefetched(NamedTuple):
+    """A page of a log that was read with others.
+
+    Attributes:
+        position: that it follows.
+        version: of the subscription, before it was read.
+    """
+
+    position: int
+    version: int
+    page: EventPage
+
+
+class _Member:
+    """A submission of a feed. Parked at its channel, it hands on what comes, while the feed is parked as well."""
+
+    __slots__ = ("_feed", "_leave", "prefetched", "reader", "submission_id", "subscription")
+
+    def __init__(
+        self,
+        feed: FeedReader,
+        submission_id: int,
+        subscription: Subscription,
+        reader: Reader,
+        leave: AbstractContextManager[Subscription],
+    ) -> None:
+        self.submission_id = submission_id
+        self.subscription = subscription
+        self.reader = reader
+        self.prefetched: _Prefetched | None = None
+        self._feed = feed
+        self._leave = leave
+
+    def take(self, records: Sequence[Record], frames: bytes) -> bool:
+        if not self._feed.pass_on(records, frames):
+            return False
+        self.reader.took(records)
+        if self.reader.ended:
+            self._feed.forget(self)
+        return True
+
+    def wake(self) -> None:
+        self._feed.is_behind(self)
+
+    def close(self) -> None:
+        """Leave its channel."""
+        self.subscription.leave(self)
+        self._leave.__exit__(None, None, None)
+
+
+class _Arrivals:
+    """Wakes a feed when its user has made a submission.
+
+    Attributes:
+        position: up to which all are known.
+    """
+
+    def __init__(self, feed: FeedReader, owner_id: int) -> None:
+        self.position = 0
+        self._feed = feed
+        self._owner = str(owner_id)
+
+    def take(self, records: Sequence[Record], frames: bytes) -> bool:
+        if any(each.text == self._owner for each in records):
+            return False
+        self.position = records[-1].seq
+        return True
+
+    def wake(self) -> None:
+        self._feed.look_again()
+
+
+class FeedReader:
+    """Reads the events of all submissions that match, each log in order, for one watcher.
+
+    Attributes:
+        ended: never: new submissions may come.
+
+    Args:
+        wanted: what matches.
+        cursor: announce only what came after it; None: begin with what is running.
+        limit: the most submissions to follow at the same time.
+    """
+
+    ended = False
+
+    def __init__(self, store: Store, journal: Journal, wanted: Wanted, cursor: Cursor | None, limit: int) -> None:
+        self._store = store
+        self._journal = journal
+        self._wanted = wanted
+        self._cursor = cursor
+        self._limit = limit
+        self._asked_for = 0
+        self._owes_cursor = True
+        self._must_look = True
+        self._relay: Relay | None = None
+        self._members: dict[int, _Member] = {}
+        self._behind: deque[_Member] = deque()
+        self._asked: deque[_Position] = deque()
+        self._messages: deque[Record] = deque()
+        self._stack = ExitStack()
+        self._subscription = self._stack.enter_context(journal.arrivals())
+        self._arrivals = _Arrivals(self, wanted.owner_id)
+
+    def close(self) -> None:
+        """Let go of every submission."""
+        self._relay = None
+        for member in self._members.values():
+            member.close()
+        self._members.clear()
+        self._subscription.leave(self._arrivals)
+        self._stack.close()
+
+    # -- as a reader ---------------------------------------------------------------------------------
+
+    async def next(self) -> Sequence[Record]:
+        """Return what is to be sent next; nothing if there may be something the next time.
+
+        Raises:
+            RefusedError: the feed would follow too many submissions, or a backup was restored under it.
+        """
+        if self._must_look:
+            await self._look()
+        elif self._asked:
+            await self._add_asked()
+        if self._messages:
+            messages = list(self._messages)
+            self._messages.clear()
+            return messages
+        return await self._read()
+
+    def park(self, relay: Relay) -> bool:
+        """Have `relay` told what comes next. False: there is something to read already."""
+        if not (self._must_look or self._subscription.park(self._arrivals.position, self._arrivals)):
+            self._must_look = True
+        if self._must_look or self._asked or self._messages or self._behind:
+            return False
+        self._relay = relay
+        return True
+
+    def leave(self, relay: Relay) -> None:
+        """Tell it no more, if it is parked."""
+        self._relay = None
+
+    def took(self, records: Sequence[Record]) -> None:
+        """Do nothing: each member notes its own position."""
+
+    # -- what comes while it is parked ---------------------------------------------------------------
+
+    def pass_on(self, records: Sequence[Record], frames: bytes) -> bool:
+        """Send a member's events at once. False: they have to wait for others, or for room."""
+        return self._relay is not None and self._relay.take(records, frames)
+
+    def is_behind(self, member: _Member) -> None:
+        """Read a member in turn."""
+        self._behind.append(member)
+        self._wake()
+
+    def look_again(self) -> None:
+        """Look for new submissions."""
+        self._must_look = True
+        self._wake()
+
+    def hear(self, message: str | bytes) -> None:
+        """Take what the client says. Everything but `follow` is ignored.
+
+        Raises:
+            RefusedError: it is not a valid `follow`, or it asks for too many submissions.
+        """
+        positions = _positions(message)
+        self._asked_for += len(positions)
+        if self._asked_for > self._limit:
+            raise RefusedError(CloseCode.POLICY_VIOLATION, f"follow at most {self._limit} submissions")
+        self._asked.extend(positions)
+        if positions:
+            self._wake()
+
+    def _wake(self) -> None:
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.wake()
+
+    # -- who is followed -----------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Find what has come, and announce it; the first time, say so even if there is nothing.
+
+        Raises:
+            RefusedError: a backup was restored, or there are too many.
+        """
+        self._must_look = False
+        # Before the query: what arrives meanwhile is looked for again.
+        self._arrivals.position = self._journal.latest_arrival()
+        matching = self._store.matching
+        try:
+            if self._cursor is None:
+                found, cursor = await self._store.run(matching.running, self._wanted, self._limit + 1)
+            else:
+                found, cursor = await self._store.run(matching.since, self._wanted, self._cursor, _FOUND_AT_ONCE)
+                self._must_look = self._must_look or len(found) == _FOUND_AT_ONCE
+        except ReplacedError:
+            raise RefusedError(CloseCode.LOG_REPLACED, "the server's records were replaced") from None
+        new = [each for each in found if each.id not in self._members]
+        self._cursor = cursor
+        if new or self._owes_cursor:
+            self._announce(new, cursor)
+        for each in new:
+            self._add(_Position(each.id, 0, each.epoch))
+
+    def _announce(self, found: Sequence[Found], cursor: Cursor) -> None:
+        for start in range(0, max(len(found), 1), _NAMED_AT_ONCE):
+            part = found[start : start + _NAMED_AT_ONCE]
+            named = [
+                {"submission_id": each.id, "problem": each.problem, "language": each.language}
+                | ({} if each.epoch is None else {"epoch": each.epoch})
+                for each in part
+            ]
+            self._owes_cursor = self._must_look or start + len(part) < len(found)
+            more = {"more": True} if self._owes_cursor else {"cursor": str(cursor)}
+            self._say("feed", {"submissions": named, **more})
+
+    async def _add_asked(self) -> None:
+        asked = [self._asked.popleft() for _ in range(min(len(self._asked), _FOUND_AT_ONCE))]
+        ids = [each.submission_id for each in asked]
+        found = await self._store.run(self._store.matching.among, self._wanted.owner_id, ids)
+        for each in asked:
+            if each.submission_id not in found:
+                self._drop(each.submission_id, CloseCode.NOT_FOUND, "submission not found")
+            elif each.submission_id not in self._members:
+                self._add(each)
+
+    def _add(self, position: _Position) -> None:
+        """Follow a submission: subscribe now, read the log in turn.
+
+        Raises:
+            RefusedError: there are too many.
+        """
+        if len(self._members) >= self._limit:
+            raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={_RETRY_S}")
+        number = position.submission_id
+        leave = self._journal.subscribe(number)
+        subscription = leave.__enter__()
+        reader = Reader(subscription, partial(self._page, number), position.after, position.epoch)
+        member = self._members[number] = _Member(self, number, subscription, reader, leave)
+        self._behind.append(member)
+
+    def forget(self, member: _Member) -> None:
+        """Follow a submission no more."""
+        if self._members.pop(member.submission_id, None) is not None:
+            member.close()
+
+    def _drop(self, submission_id: int, code: CloseCode, reason: str) -> None:
+        self._say("dropped", {"submission_id": submission_id, "code": int(code), "reason": reason})
+
+    def _say(self, kind: str, fields: Mapping[str, Any]) -> None:
+        text = encode({"type": kind, "timestamp": timestamp(time.time()), **fields})
+        self._messages.append(record(0, text, last=False))
+
+    # -- what they tell ------------------------------------------------------------------------------
+
+    async def _read(self) -> list[Record]:
+        """Read members in turn until there is enough for one write, and park those that have everything."""
+        batch: list[Record] = []
+        size = 0
+        while self._behind and size < _BATCH_BYTES:
+            member = self._behind.popleft()
+            if self._members.get(member.submission_id) is not member:
+                continue
+            try:
+                if member.prefetched is None and member.reader.needs_log:
+                    await self._prefetch(member)
+                records = await member.reader.next()
+            except ReplacedError:
+                self.forget(member)
+                self._drop(member.submission_id, CloseCode.LOG_REPLACED, "its records were replaced")
+                continue
+            except UnknownSubmissionError:
+                self.forget(member)
+                self._drop(member.submission_id, CloseCode.NOT_FOUND, "submission not found")
+                continue
+            batch += records
+            size += sum(len(each.frame) for each in records)
+            if member.reader.ended:
+                self.forget(member)
+            elif not member.reader.park(member):
+                self._behind.append(member)
+        return batch
+
+    async def _prefetch(self, first: _Member) -> None:
+        """Read the logs of the next members in one query, if there are several."""
+        members = [first]
+        for member in self._behind:
+            if len(members) == _PAGES_AT_ONCE:
+                break
+            if member.prefetched is None and member.reader.needs_log:
+                members.append(member)
+        if len(members) == 1:
+            return
+        versions = [member.subscription.version for member in members]
+        positions = {member.submission_id: member.reader.position for member in members}
+        pages = await self._store.run(self._store.matching.pages, positions)
+        for member, version in zip(members, versions, strict=True):
+            number = member.submission_id
+            if number in pages:
+                member.prefetched = _Prefetched(positions[number], version, pages[number])
+
+    async def _page(self, submission_id: int, position: int, limit: int) -> EventPage:
+        """A page of a log: the one that was read with others, unless the log may have been replaced since."""
+        member = self._members[submission_id]
+        prefetched, member.prefetched = member.prefetched, None
+        if prefetched is not None and prefetched[:2] == (position, member.subscription.version):
+            return prefetched.page
+        return await self._store.run(self._store.lookup.page, submission_id, position, limit)
+
+
+def _positions(message: str | bytes) -> list[_Position]:
+    """The positions in a `follow`; none in any other message.
+
+    Raises:
+        RefusedError: it is not valid.
+    """
+    if not isinstance(message, str) or '"follow"' not in message:
+        return []
+    try:
+        said = json.loads(message)
+        if not isinstance(said, dict) or said.get("type") != "follow":
+            return []
+        return [_position(each) for each in said["submissions"]]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        raise RefusedError(CloseCode.POLICY_VIOLATION, "not a valid message of type follow") from None
+
+
+def _position(said: Mapping[str, Any]) -> _Position:
+    submission_id, after, epoch = said["submission_id"], said.get("after_seq", 0), said.get("epoch")
+    are_numbers = type(submission_id) is int and type(after) is int
+    if not (are_numbers and 0 < submission_id <= MAX_ID and 0 <= after <= MAX_ID and isinstance(epoch, str | None)):
+        raise ValueError("not a position")
+    return _Position(submission_id, after, epoch or None)

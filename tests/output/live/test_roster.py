@@ -1,0 +1,98 @@
+"""Many submissions in the live view: who is shown first, what is counted, and that a frame costs what it shows."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from subcli.core.submission import Submission
+from subcli.core.watch import Watch
+from subcli.output.live.roster import Roster, Totals, Urgency
+from subcli.output.live.view import LiveView
+from tests.output.playhouse.scenes import SCENES
+from tests.output.playhouse.script import Clock, Stage
+from tests.output.playhouse.terminal import terminal
+
+
+class Entry:
+    def __init__(self, name: int, urgency: Urgency = Urgency.WAITING) -> None:
+        self.name = name
+        self.urgency = urgency
+        self.exit_code: int | None = None
+
+
+def names(entries: list[Entry]) -> list[int]:
+    return [entry.name for entry in entries]
+
+
+def test_all_are_shown_in_order_if_they_fit() -> None:
+    """However urgent they are; one more, and the most urgent come first, with a line for the rest."""
+    roster: Roster[Entry] = Roster()
+    for name, urgency in enumerate((Urgency.PASSED, Urgency.WAITING, Urgency.FAILING, Urgency.JUDGED)):
+        roster.add(Entry(name, urgency))
+    assert names(roster.visible(4)) == [0, 1, 2, 3]
+    assert names(roster.visible(3)) == [2, 3]
+    assert names(roster.visible(1)) == names(roster.visible(0)) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_order_is_that_of_sorting(seed: int) -> None:
+    """After any changes, the roster is what sorting all submissions would give, and its totals what counting would."""
+    rng = random.Random(seed)
+    roster: Roster[Entry] = Roster()
+    entries: list[Entry] = []
+    for _ in range(300):
+        if len(entries) < 5 or rng.random() < 0.3:
+            entries.append(Entry(len(entries), rng.choice(list(Urgency))))
+            assert roster.add(entries[-1]) == len(entries) - 1
+        entry = rng.choice(entries)
+        if entry.exit_code is None and rng.random() < 0.3:
+            entry.exit_code = rng.choice((0, 1))
+            entry.urgency = Urgency.FAILING if entry.exit_code else Urgency.PASSED
+            roster.ended(entry.name)
+        elif entry.exit_code is None:
+            entry.urgency = rng.choice((Urgency.FAILING, Urgency.JUDGED, Urgency.WAITING))
+            roster.changed(entry.name)
+        lines = rng.randrange(1, 12)
+        if len(entries) > lines:
+            ranked = sorted(entries, key=lambda entry: entry.urgency)
+            assert roster.visible(lines) == ranked[: lines - 1]
+        passed = sum(1 for entry in entries if entry.exit_code == 0)
+        not_passed = sum(1 for entry in entries if entry.exit_code)
+        assert roster.totals == Totals(len(entries), passed, not_passed)
+        assert roster.totals.running == len(entries) - passed - not_passed
+    assert list(roster) == entries
+    assert [roster[place] for place in range(len(roster))] == entries
+
+
+def test_frame_of_thousands_costs_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 5,000 submissions a frame takes as many snapshots as it has rows; an event takes none."""
+    taken: list[int] = []
+    right = Watch.snapshot
+
+    def counted(self: Watch) -> Submission:
+        taken.append(self.submission_id)
+        return right(self)
+
+    monkeypatch.setattr(Watch, "snapshot", counted)
+    clock = Clock()
+    with terminal(80, 24) as tty:
+        view = LiveView(tty.console(), tty.console(), clock)
+        stage = Stage(view, clock)
+        SCENES["feed"](stage)
+        assert len(taken) == 20, "only the verdicts of the scene ask for counts"
+        taken.clear()
+        stage.pass_time(0.1)
+        rows = 24 - 2 - 1
+        assert len(taken) == rows
+        for number in range(100, 4000):
+            stage.status("testing", number)
+        taken.clear()
+        stage.pass_time(0.1)
+        assert len(taken) == rows
+        text = tty.visible()
+        assert "5,000 submissions   18 passed   2 not passed   4,980 running" in text
+        assert "… 4,979 more" in text
+        monkeypatch.undo()
+        view.close()
