@@ -115,7 +115,7 @@ _subcli() {
                     ' user add') offered='--role --password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user import') offered='--output --dry-run --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user list') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' user passwd') offered='--password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user passwd') offered='--password-stdin --revoke-tokens --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user role') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user disable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user enable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;

@@ -474,6 +474,7 @@ complete -c subcli -n "__subcli_at ' user list'" -l theme -r -f -a 'default high
 complete -c subcli -n "__subcli_at ' user list'" -l debug -d 'Log everything to stderr'
 complete -c subcli -n "__subcli_at ' user list'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' user passwd'" -l password-stdin -d 'Read the password from stdin, one line'
+complete -c subcli -n "__subcli_at ' user passwd'" -l revoke-tokens -d 'Revoke the user\'s access tokens as well'
 complete -c subcli -n "__subcli_at ' user passwd'" -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Data directory of the server'
 complete -c subcli -n "__subcli_at ' user passwd'" -l database -r -f -d 'Database, instead of a file in the data directory: postgresql+psycopg://USER@HOST/NAME'
 complete -c subcli -n "__subcli_at ' user passwd'" -l audit-log -r -f -d 'Append logins, refusals, logouts, tokens and changes of users to this file, as JSON lines; - for stderr'

@@ -61,6 +61,9 @@ def test_roles_and_states(user: User, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert user("passwd", "Bob", stdin=b"another password\n")[1].startswith(
         "bob has a new password; sessions have ended"
     )
+    assert user("passwd", "bob", "--revoke-tokens")[1].endswith(
+        "sessions and access tokens have ended, submissions stay.\n"
+    )
     assert user("remove", "bob")[1] == "Removed bob.\n"
     audit.stop()
     told = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
@@ -70,7 +73,7 @@ def test_roles_and_states(user: User, monkeypatch: pytest.MonkeyPatch, tmp_path:
         ("role changed", "ada", "admin", "teacher"),
         ("user disabled", "bob", None, None),
         ("user enabled", "bob", None, None),
-        ("password changed", "bob", None, None),
+        *[("password changed", "bob", None, None)] * 2,
         ("user removed", "bob", None, None),
     ]
     assert all(line["by"] for line in told)

@@ -12,14 +12,17 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, func, select, text
 
+from subcli.server.accounts.machine_tokens import MachineTokens
 from subcli.server.accounts.names import name_key
 from subcli.server.accounts.permissions import Role
-from subcli.server.accounts.users import NewUser, OwnsSubmissionsError, UnknownUserError, UserExistsError, Users
+from subcli.server.accounts.user_rows import UnknownUserError
+from subcli.server.accounts.users import NewUser, OwnsSubmissionsError, UserExistsError, Users
 from subcli.server.log import migrations
 from subcli.server.log.database import open_database
 from subcli.server.log.records import NewSubmission, UnknownSubmissionError
 from subcli.server.log.store import Store
 from subcli.server.log.tables import metadata
+from subcli.server.settings import ServerLimits
 from tests.server.clock import Clock
 
 pytestmark = pytest.mark.every_backend
@@ -73,6 +76,18 @@ def test_roles(users: Users) -> None:
     users.add("eve", "hash", Role.TEACHER)
     assert users.set_role("ADA", Role.ADMIN) == ("ada", Role.STUDENT)
     assert {user.name: user.role for user in users.all()} == {"ada": Role.ADMIN, "eve": Role.TEACHER}
+
+
+def test_resetting_a_password(users: Users, engine: Engine, clock: Clock) -> None:
+    """Access tokens stay, unless they are to be revoked; other users' stay in any case."""
+    tokens = MachineTokens(engine, clock, ServerLimits())
+    for name in ("ada", "bob"):
+        users.add(name, "hash")
+        tokens.create(users.id_of(name), "ci", "read", 60)
+    users.set_password("ada", "new")
+    left = [len(tokens.of_user(users.id_of(name))) for name in ("ada", "bob")]
+    users.set_password("ada", "newer", revoke_tokens=True)
+    assert [*left, *(len(tokens.of_user(users.id_of(name))) for name in ("ada", "bob"))] == [1, 1, 0, 1]
 
 
 def test_disabling_keeps_the_first_time(users: Users, clock: Clock) -> None:

@@ -12,7 +12,8 @@ from subcli.server.accounts.accounts import (
 )
 from subcli.server.accounts.holders import Holder
 from subcli.server.accounts.permissions import Role
-from subcli.server.accounts.users import UnknownUserError, User, UserExistsError
+from subcli.server.accounts.user_rows import UnknownUserError
+from subcli.server.accounts.users import User, UserExistsError
 from subcli.server.log.tables import refresh_tokens, sessions, used_tokens
 from subcli.server.settings import ServerLimits
 from tests.server.clock import Clock

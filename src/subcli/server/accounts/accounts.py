@@ -26,7 +26,8 @@ from subcli.server.accounts.holders import LINK, MACHINE_TOKEN, Holder, hash_of
 from subcli.server.accounts.links import Links
 from subcli.server.accounts.machine_tokens import MachineTokens
 from subcli.server.accounts.permissions import Role
-from subcli.server.accounts.users import UnknownUserError, Users
+from subcli.server.accounts.user_rows import UnknownUserError
+from subcli.server.accounts.users import Users
 from subcli.server.log.database import reading
 from subcli.server.log.tables import refresh_tokens, sessions, used_tokens, users
 from subcli.server.settings import ServerLimits

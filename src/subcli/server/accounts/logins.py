@@ -23,7 +23,8 @@ from subcli.server.accounts.names import name_key
 from subcli.server.accounts.networks import network_of, site_of
 from subcli.server.accounts.passwords import Passwords, check
 from subcli.server.accounts.tokens import TokenIssuer
-from subcli.server.accounts.users import Account, UnknownUserError
+from subcli.server.accounts.user_rows import UnknownUserError
+from subcli.server.accounts.users import Account
 from subcli.server.limits import LimitedError, Limiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.observe import audit

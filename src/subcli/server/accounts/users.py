@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import Engine, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from subcli.server.accounts.names import is_valid, name_key
+from subcli.server.accounts.names import name_key
 from subcli.server.accounts.permissions import Role
+from subcli.server.accounts.user_rows import (
+    UnknownUserError,
+    delete_referring,
+    find_row,
+    locked_row,
+    release_name,
+    taken_names,
+)
 from subcli.server.log.database import reading
-from subcli.server.log.tables import metadata, sessions, submissions, users
-
-_PER_QUERY: Final = 500
+from subcli.server.log.tables import machine_tokens, sessions, submissions, users
 
 
 class UserExistsError(Exception):
@@ -26,10 +31,6 @@ class UserExistsError(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
-
-
-class UnknownUserError(LookupError):
-    """No user with this name exists."""
 
 
 class OwnsSubmissionsError(Exception):
@@ -124,7 +125,7 @@ class Users:
         names = [each.name for each in new]
         try:
             with self._write.begin() as connection:
-                for taken in _taken(connection, names).values():
+                for taken in taken_names(connection, names).values():
                     raise UserExistsError(taken)
                 connection.execute(insert(users), rows)
         except IntegrityError:
@@ -134,7 +135,7 @@ class Users:
     def taken(self, names: Iterable[str]) -> dict[str, str]:
         """Those of these names that users have already, each with that user's spelling of it."""
         with self._read.begin() as connection:
-            return _taken(connection, names)
+            return taken_names(connection, names)
 
     # -- looking up ----------------------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class Users:
     def find(self, name: str) -> Account | None:
         """The user with this name in any spelling, or None if there is no such user."""
         with self._read.begin() as connection:
-            row = _find(connection, name)
+            row = find_row(connection, name)
         return None if row is None else Account(row.id, row.name, row.password_hash, row.disabled_at is not None)
 
     def id_of(self, name: str) -> int:
@@ -180,8 +181,11 @@ class Users:
 
     # -- changing ------------------------------------------------------------------------------------
 
-    def set_password(self, name: str, password_hash: str) -> str:
+    def set_password(self, name: str, password_hash: str, *, revoke_tokens: bool = False) -> str:
         """Give a user another password, and end their sessions.
+
+        Args:
+            revoke_tokens: revoke their access tokens for machines as well.
 
         Returns:
             the user's own spelling of the name, as the other methods do.
@@ -189,7 +193,13 @@ class Users:
         Raises:
             UnknownUserError: no such user.
         """
-        return self._change(name, end_sessions=True, password_hash=password_hash)
+        with self._write.begin() as connection:
+            row = locked_row(connection, name)
+            connection.execute(update(users).where(users.c.id == row.id).values(password_hash=password_hash))
+            connection.execute(delete(sessions).where(sessions.c.user_id == row.id))
+            if revoke_tokens:
+                connection.execute(delete(machine_tokens).where(machine_tokens.c.user_id == row.id))
+        return str(row.name)
 
     def set_role(self, name: str, role: Role) -> tuple[str, Role]:
         """Give a user another role. Returns the name and the role before.
@@ -198,7 +208,7 @@ class Users:
             UnknownUserError: no such user.
         """
         with self._write.begin() as connection:
-            row = _locked(connection, name)
+            row = locked_row(connection, name)
             connection.execute(update(users).where(users.c.id == row.id).values(role=role))
         return row.name, Role(row.role)
 
@@ -208,7 +218,12 @@ class Users:
         Raises:
             UnknownUserError: no such user.
         """
-        return self._change(name, end_sessions=True, disabled_at=func.coalesce(users.c.disabled_at, self._clock()))
+        since = func.coalesce(users.c.disabled_at, self._clock())
+        with self._write.begin() as connection:
+            row = locked_row(connection, name)
+            connection.execute(update(users).where(users.c.id == row.id).values(disabled_at=since))
+            connection.execute(delete(sessions).where(sessions.c.user_id == row.id))
+        return str(row.name)
 
     def enable(self, name: str) -> str:
         """Undo `disable`.
@@ -216,7 +231,10 @@ class Users:
         Raises:
             UnknownUserError: no such user.
         """
-        return self._change(name, end_sessions=False, disabled_at=None)
+        with self._write.begin() as connection:
+            row = locked_row(connection, name)
+            connection.execute(update(users).where(users.c.id == row.id).values(disabled_at=None))
+        return str(row.name)
 
     def replace_hash(self, user_id: int, old: str, new: str) -> None:
         """Store a new hash of the same password, unless the password was changed in the meantime."""
@@ -254,74 +272,14 @@ class Users:
             OwnsSubmissionsError: the submissions would be orphaned, or are still being judged.
         """
         with self._write.begin() as connection:
-            row = _locked(connection, name)
+            row = locked_row(connection, name)
             owned = submissions.c.owner_id == row.id
             unfinished = func.count(case((submissions.c.final_status.is_(None), 1)))
             count, waiting = connection.execute(select(func.count(), unfinished).where(owned)).one()
             if waiting or (count and not with_submissions):
                 raise OwnsSubmissionsError(count, waiting)
-            _delete_referring(connection, submissions.c.id, select(submissions.c.id).where(owned))
-            _delete_referring(connection, users.c.id, row.id)
+            delete_referring(connection, submissions.c.id, select(submissions.c.id).where(owned))
+            delete_referring(connection, users.c.id, row.id)
             connection.execute(delete(users).where(users.c.id == row.id))
-            _release(connection, row.name)
+            release_name(connection, row.name)
         return row.name, count
-
-    def _change(self, name: str, *, end_sessions: bool, **values: Any) -> str:
-        with self._write.begin() as connection:
-            row = _locked(connection, name)
-            connection.execute(update(users).where(users.c.id == row.id).values(**values))
-            if end_sessions:
-                connection.execute(delete(sessions).where(sessions.c.user_id == row.id))
-        return str(row.name)
-
-
-def _find(connection: Connection, name: str, *, lock: bool = False) -> Row[Any] | None:
-    """The row of the user with this name. Of two with one name in two spellings, the one who spells it so."""
-    key = name_key(name)
-    if not is_valid(key):
-        return None
-    query = (
-        select(users)
-        .where(or_(users.c.name_key == key, users.c.name == name), users.c.password_hash.is_not(None))
-        .order_by(case((users.c.name == name, 0), else_=1))
-        .limit(1)
-    )
-    return connection.execute(query.with_for_update() if lock else query).one_or_none()
-
-
-def _locked(connection: Connection, name: str) -> Row[Any]:
-    row = _find(connection, name, lock=True)
-    if row is None:
-        raise UnknownUserError
-    return row
-
-
-def _taken(connection: Connection, names: Iterable[str]) -> dict[str, str]:
-    by_key = {name_key(name): name for name in names}
-    keys = list(by_key)
-    found: dict[str, str] = {}
-    for start in range(0, len(keys), _PER_QUERY):
-        chunk = keys[start : start + _PER_QUERY]
-        # Names are ASCII, so `lower` is enough for those that have no key.
-        has_name = or_(users.c.name_key.in_(chunk), users.c.name_key.is_(None) & func.lower(users.c.name).in_(chunk))
-        for (name,) in connection.execute(select(users.c.name).where(has_name)):
-            found[by_key[name_key(name)]] = name
-    return found
-
-
-def _delete_referring(connection: Connection, target: ColumnElement[Any], values: Any) -> None:
-    """Delete the rows of every table that refer to these values of a column, and what refers to those by a cascade."""
-    for table in reversed(metadata.sorted_tables):
-        for key in table.foreign_keys:
-            if key.column is target:
-                chosen = key.parent == values if isinstance(values, int) else key.parent.in_(values)
-                connection.execute(delete(table).where(chosen))
-
-
-def _release(connection: Connection, name: str) -> None:
-    """If another user has the name in another spelling, all spellings are theirs from now on."""
-    key = name_key(name)
-    left = select(users.c.id).where(users.c.name_key.is_(None), func.lower(users.c.name) == key)
-    taken = connection.execute(select(users.c.id).where(users.c.name_key == key)).first()
-    if taken is None and (first := connection.execute(left.order_by(users.c.id).limit(1)).first()) is not None:
-        connection.execute(update(users).where(users.c.id == first.id).values(name_key=key))

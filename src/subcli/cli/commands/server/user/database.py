@@ -15,7 +15,8 @@ from subcli.cli.commands.server.options import data_directory, given_or_in_file
 from subcli.cli.streams import Streams
 from subcli.core.errors import NotFoundError, UsageError
 from subcli.server import ServeError, ServerSettings
-from subcli.server.accounts.users import UnknownUserError, Users
+from subcli.server.accounts.user_rows import UnknownUserError
+from subcli.server.accounts.users import Users
 from subcli.server.log.database import open_database
 from subcli.server.observe import audit
 from subcli.server.run.startup import make_data_dir

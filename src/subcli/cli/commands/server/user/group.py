@@ -99,12 +99,15 @@ def _register_additions(group: typer.Typer) -> None:
 
 
 def _register_changes(group: typer.Typer) -> None:
-    @command(group, "passwd", codes=_OF_ONE, example="subcli user passwd ada")
+    @command(group, "passwd", codes=_OF_ONE, example="subcli user passwd ada\nsubcli user passwd ada --revoke-tokens")
     def passwd(
         common: Common,
         streams: Streams,
         name: Name,
         password_stdin: PasswordStdin = False,
+        revoke_tokens: Annotated[
+            bool, typer.Option("--revoke-tokens", help="Revoke the user's access tokens as well.")
+        ] = False,
         data_dir: DataDir = None,
         database: Database = None,
         audit_log: AuditLog = None,
@@ -113,7 +116,7 @@ def _register_changes(group: typer.Typer) -> None:
         _begin(audit_log)
         from subcli.cli.commands.server.user.passwords import passwd as run
 
-        return run(common, streams, name, data_dir, database, from_stdin=password_stdin)
+        return run(*(common, streams, name, data_dir, database), from_stdin=password_stdin, revoke_tokens=revoke_tokens)
 
     @command(group, "role", codes=_OF_ONE, example="subcli user role ada teacher")
     def role(

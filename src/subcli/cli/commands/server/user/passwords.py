@@ -53,9 +53,19 @@ def add(
 
 
 def passwd(
-    common: Common, streams: Streams, name: str, data_dir: Path | None, database: str | None, *, from_stdin: bool
+    common: Common,
+    streams: Streams,
+    name: str,
+    data_dir: Path | None,
+    database: str | None,
+    *,
+    from_stdin: bool,
+    revoke_tokens: bool,
 ) -> int:
     """Give a user another password.
+
+    Args:
+        revoke_tokens: revoke the user's access tokens as well.
 
     Raises:
         NotFoundError: there is no user with this name.
@@ -64,12 +74,16 @@ def passwd(
     with opened(streams, data_dir, database, name) as users:
         users.id_of(name)
         password = _password(name, common, streams, from_stdin=from_stdin)
-        name = users.set_password(name, Passwords(PasswordCost()).hash(password))
+        hashed = Passwords(PasswordCost()).hash(password)
+        name = users.set_password(name, hashed, revoke_tokens=revoke_tokens)
         record("password changed", name)
     if common.json:
         streams.print_json({"user": {"name": name}})
     elif not common.quiet:
-        streams.write(f"{name} has a new password; sessions have ended, submissions and access tokens stay.\n")
+        ended = "sessions and access tokens have ended, submissions stay"
+        if not revoke_tokens:
+            ended = "sessions have ended, submissions and access tokens stay"
+        streams.write(f"{name} has a new password; {ended}.\n")
     return 0
 
 
