@@ -82,9 +82,9 @@ _subcli() {
             if [[ $cur == -* ]]; then
                 case $path in
                     '') offered='--version -V --help -h' ;;
-                    ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' test') offered='--problem --language --case --replay --debug-node --debugger --diagram --follow-links --sandbox --timeout --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' watch') offered='--mine --problem --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' test') offered='--problem --language --case --replay --debug-node --debugger --diagram --follow-links --sandbox --timeout --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' watch') offered='--mine --problem --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' status') offered='--test --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' list') offered='--limit --problem --user --all --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
@@ -93,8 +93,8 @@ _subcli() {
                     ' init') offered='--language --new-problem --runner --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' serve') offered='--host --port --data-dir --problems --languages --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --audit-log --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' worker') offered='--database --redis --data-dir --problems --languages --concurrency --sandbox --sandbox-read --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' demo') offered='--failing --plain --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' worker') offered='--database --redis --data-dir --problems --languages --concurrency --sandbox --sandbox-read --set-limit --metrics-address --log-format --log-level --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' demo') offered='--failing --plain --logs --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' schema') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' completion') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' problems') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;

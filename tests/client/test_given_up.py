@@ -56,7 +56,8 @@ async def test_cancelled_during_the_handshake(half: str, way: str) -> None:
         at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         url, env = ("https://judge.invalid", {"HTTPS_PROXY": f"{way}://{at}"}) if way else (f"https://{at}", {})
         async with connect(load({"server": url}, env, Path("/"), None)) as client, asyncio.timeout(30):
-            dial = client.api.submissions(limit=1) if half == "rest" else client.session(Watch(1))._dial(1, 0, None)
+            session = client.session(Watch(1))
+            dial = client.api.submissions(limit=1) if half == "rest" else session._dial(1, 0, None, None)
             task = asyncio.ensure_future(dial)
             await silent.greeted.wait()
             task.cancel()

@@ -53,7 +53,7 @@ async def socket_error(url: str, **env: str) -> Blocked | Lost | Refused:
 
 async def dialled(client: Client) -> None:
     """Open the socket of a submission as a session does."""
-    await client.session(Watch(1))._dial(1, 0, None)
+    await client.session(Watch(1))._dial(1, 0, None, None)
 
 
 @pytest.mark.parametrize(("url", "name"), [(HTTP, "HTTP_PROXY"), (HTTPS, "https_proxy"), (HTTPS, "ALL_PROXY")])

@@ -23,7 +23,7 @@ from subcli.client.heartbeat import (
     QUIET_WITH_RESUME_S,
     Heartbeat,
 )
-from subcli.client.missed import CATCH_UP_TIMEOUT_S, fetch_hole, fetch_missed
+from subcli.client.missed import CATCH_UP_TIMEOUT_S, OUTPUT_TIMEOUT_S, fetch_hole, fetch_missed
 from subcli.client.session import Session
 from subcli.client.transport import Disconnected
 from subcli.core.errors import ServerError
@@ -36,6 +36,7 @@ from tests.simulation.virtual import run
 
 ID = 7
 RESUME = ServerInfo(features=frozenset({"resume"}))
+OUTPUT = ServerInfo(features=frozenset({"resume", "output"}))
 PLAIN = ServerInfo()
 NEVER = 1e9
 
@@ -128,6 +129,7 @@ class ScriptedRest:
         self.snapshot: dict[str, Any] = {"id": ID, "status": "testing"}
         self.results: list[dict[str, Any]] = []
         self.log: list[dict[str, Any]] = []
+        self.pieces: list[dict[str, Any]] = []
         self.log_end: tuple[object, object] = (None, None)
         self.fail: Callable[[str], RequestFailed | None] = lambda name: None
         self.hanging: set[str] = set()
@@ -169,6 +171,11 @@ class ScriptedRest:
         assert after_seq >= 0
         return EventLog([entry for entry in self.log if entry["seq"] > after_seq], *self.log_end)
 
+    async def output(self, submission_id: int, output_after: int) -> list[Any]:
+        assert submission_id == ID
+        await self._request("output")
+        return [entry for entry in self.pieces if entry["output_seq"] > output_after]
+
 
 class Login:
     """Authenticates again as often as it is asked."""
@@ -201,13 +208,17 @@ class Trial:
         self.login = Login()
         self.sockets: list[ScriptedSocket] = []
         self.dialled: list[tuple[int, str | None]] = []
+        self.asked_for_output: list[int | None] = []
         self.make: Callable[[], ScriptedSocket] = lambda: ScriptedSocket([])
         self.shown: list[tuple[float, Message | Connection]] = []
         self.session = Session(Watch(ID), rest, self._dial, self.login, wall=wall or now, random=random, **options)
 
-    async def _dial(self, submission_id: int, after_seq: int, epoch: str | None) -> ScriptedSocket:
+    async def _dial(
+        self, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None
+    ) -> ScriptedSocket:
         assert submission_id == ID
         self.dialled.append((after_seq, epoch))
+        self.asked_for_output.append(output_after)
         self.sockets.append(self.make())
         return self.sockets[-1]
 
@@ -996,5 +1007,104 @@ def test_servers_without_a_log_may_name_something_else() -> None:
         it.make = lambda: ScriptedSocket([(0.1, numbered(1)), (0.2, Closed(1006))])
         await it.run(10)
         assert len(it.sockets) > 1
+
+    play(trial)
+
+
+# -- output -------------------------------------------------------------------------------------------
+
+
+def piece(number: int, after_seq: int = 0) -> str:
+    return event("output", stream="stdout", text="x\n", output_seq=number, after_seq=after_seq)
+
+
+def test_output_is_asked_for_and_resumed() -> None:
+    """From the beginning, and after a reconnect from the last piece on; a piece is shown once."""
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME), output=True)
+        scripts: list[Script] = [
+            [(1.0, piece(1)), (1.0, piece(2)), (2.0, Closed(1012))],
+            [(0.1, piece(2)), (0.2, piece(3))],
+        ]
+        it.make = lambda: ScriptedSocket(scripts.pop(0))
+        await it.run(20)
+        assert it.asked_for_output == [0, 2]
+        assert [message.raw["output_seq"] for message in it.messages] == [1, 2, 3]
+
+    play(trial)
+
+
+def test_nobody_gets_output_unasked() -> None:
+    """A watch that wants none says nothing about it when it connects."""
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME))
+        it.make = lambda: ScriptedSocket([(1.0, Closed(1012))])
+        await it.run(5)
+        assert set(it.asked_for_output) == {None}
+
+    play(trial)
+
+
+@pytest.mark.parametrize("at_s", [0.0, 5.0])
+def test_output_is_asked_for_later(at_s: float) -> None:
+    """The open socket is left at once for one that asks, and goes on where it was; asking again changes nothing."""
+
+    async def trial() -> None:
+        it = Trial(ScriptedRest(RESUME))
+        scripts: list[Script] = [[(4.0, result("A", seq=1))], [(1.0, piece(1)), (2.0, result("B", seq=2))]]
+        it.make = lambda: ScriptedSocket(scripts.pop(0))
+        loop = asyncio.get_running_loop()
+        loop.call_later(at_s, it.session.ask_for_output)
+        loop.call_later(at_s + 1, it.session.ask_for_output)
+        await it.run(20)
+        if at_s:
+            assert it.dialled == [(0, None), (1, None)]
+            assert it.asked_for_output == [None, 0]
+            assert it.states == ["connecting", "open", "reconnecting", "open"]
+            assert [shown.reason for _, shown in it.shown if isinstance(shown, Connection)][2] == "asking for output"
+            assert it.sockets[0].ended_at == pytest.approx(at_s)
+            assert [message.type for message in it.messages] == ["test_result", "output", "test_result"]
+        else:
+            # It was still connecting.
+            assert len(it.dialled) <= 2
+            assert it.asked_for_output[-1] == 0
+
+    play(trial)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_output_is_fetched_with_what_was_missed(broken: bool) -> None:
+    """Over REST as well, in order with the events and before the verdict; if that fails, the verdict comes without."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(OUTPUT)
+        rest.fail = failing(9, "output") if broken else rest.fail
+        rest.log = [json.loads(result("A", seq=1)), json.loads(event("complete", final_status="passed", seq=2))]
+        rest.pieces = [json.loads(piece(1)), json.loads(piece(2, 1))]
+        it = Trial(rest, output=True)
+        it.make = lambda: ScriptedSocket([(1.0, piece(1)), (2.0, Closed(1012))])
+        await it.run(20)
+        told = ["output", "test_result", *([] if broken else ["output"]), "complete"]
+        assert [message.type for message in it.messages] == told
+        assert it.states[-1] == "closed"
+        assert len(it.dialled) == 1
+
+    play(trial)
+
+
+def test_output_that_hangs_does_not_hold_up_the_verdict() -> None:
+    """It is given up after `OUTPUT_TIMEOUT_S`."""
+
+    async def trial() -> None:
+        rest = ScriptedRest(OUTPUT)
+        rest.hanging.add("output")
+        rest.log = [json.loads(event("complete", final_status="passed", seq=1))]
+        it = Trial(rest, output=True)
+        it.make = lambda: ScriptedSocket([(2.0, Closed(1012))])
+        await it.run(20)
+        assert [message.type for message in it.messages] == ["complete"]
+        assert it.shown[-1][0] == pytest.approx(2.0 + OUTPUT_TIMEOUT_S, abs=0.1)
 
     play(trial)

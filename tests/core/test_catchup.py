@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from subcli.core.catchup import events_from_log, is_over, missed, verdict
+from subcli.core.catchup import events_from_log, is_over, missed, verdict, with_output
 from subcli.core.submission import Counts
 from subcli.core.watch import Watch
 from subcli.shared.messages import Complete, ErrorAnalysis, StatusUpdate, TestResult
@@ -326,3 +326,24 @@ def test_verdict_of_log_takes_precedence() -> None:
 def test_rows_become_test_result_messages() -> None:
     """The same class as messages of the socket."""
     assert isinstance(missed({"id": 7}, [A], None)[0], TestResult)
+
+
+# -- output -------------------------------------------------------------------------------------------
+
+
+def test_output_comes_after_the_event_that_it_names() -> None:
+    """In its own order; all of it before a verdict that only the snapshot tells."""
+    log = events_from_log([{"type": "status_update", "status": "testing", "seq": seq} for seq in (4, 5, 6)])
+    pieces = [{"type": "output", "text": "x", "output_seq": number, "after_seq": after} for number, after in TOLD]
+    told = with_output(log, events_from_log(pieces))
+    assert [event.seq or f"piece {getattr(event, 'output_seq', '?')}" for event in told] == [
+        *("piece 1", 4, "piece 2", "piece 3", 5, 6, "piece 4")
+    ]
+    over = missed({"id": 7, "status": "completed"}, [A], [])
+    assert [event.type for event in with_output(over, events_from_log(pieces[:1]))] == ["output", "complete"]
+    assert with_output(log, ()) == log
+    foreign = events_from_log([{"type": "news"}, {"type": "output", "text": "y"}])
+    assert [event.type for event in with_output(log[:1], foreign)] == ["news", "output", "status_update"]
+
+
+TOLD = ((1, 2), (2, 4), (3, 4), (4, 6))

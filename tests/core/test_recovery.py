@@ -31,6 +31,7 @@ from subcli.core.inputs import (
     Refresh,
     Refreshed,
     Refused,
+    Reopening,
     Replaced,
     RestFailed,
     Silent,
@@ -788,6 +789,11 @@ def test_silence_is_reported() -> None:
 def test_reconnects_immediately_after_sleep() -> None:
     """Without a catch-up and without a delay."""
     assert live()(Slept()) == Connect(0.0, 0, None, "this machine slept")
+
+
+def test_reconnects_immediately_to_ask_for_output() -> None:
+    """Like after sleep, and the reason says why; connections are throttled as always."""
+    assert live()(Reopening()) == Connect(0.0, 0, None, "asking for output")
 
 
 # -- end without verdict -------------------------------------------------------------------------------

@@ -567,3 +567,71 @@ def test_current_status_is_from_last_update() -> None:
     one = watch(status("testing", timestamp="t1"), status("testing", timestamp="t2", detail="d"))
     assert one.snapshot().stages == (Stage("testing", "t1"),)
     assert isinstance(LOG[0], StatusUpdate)
+
+
+# -- output -------------------------------------------------------------------------------------------
+
+
+def output(number: int | None, **fields: Any) -> Message:
+    numbered = {} if number is None else {"output_seq": number}
+    return event("output", stream="stdout", text="printed\n", **numbered, **fields)
+
+
+def test_output_is_shown_once_and_changes_nothing_else() -> None:
+    """It has a number of its own: one that is not higher than the last was seen."""
+    one = watch(status("testing", 1))
+    before = one.snapshot()
+    assert [one.take(output(number)).progress for number in (1, 2, 2, 1, 5, 4, 6)] == [
+        *(True, True, False, False, True, False, True)
+    ]
+    assert (one.last_output, one.last_seq, one.hole) == (6, 1, None)
+    assert one.snapshot() == before
+    assert one.take(result("A", seq=2)).progress
+
+
+def test_output_goes_on_where_an_earlier_watch_ended() -> None:
+    """Pieces up to `output_after` count as seen."""
+    one = Watch(ID, output_after=3)
+    assert [bool(one.take(output(number)).events) for number in (3, 4)] == [False, True]
+
+
+def test_output_waits_for_the_event_that_it_follows() -> None:
+    """Both are fetched, like a hole in the log; what the log lacks does not exist, and so is not waited for."""
+    one = watch(status("testing", 1))
+    frames: deque[str | bytes] = deque(json.dumps(each.raw) for each in (output(1, after_seq=3), result("C", seq=4)))
+    assert one.receive_all(frames).events == []
+    assert (one.hole, len(frames)) == (Hole(1, 4), 1)
+    filled = one.fill([result("A", seq=2), result("B", seq=3), output(1, after_seq=3)])
+    assert [shown.type for shown in filled.events] == ["test_result", "test_result", "output"]
+    assert one.hole is None
+    assert one.take(output(2, after_seq=9)) == Received()
+    assert one.take(output(3, after_seq=9)) == Received(), "what comes before it is still missing"
+    assert one.fill([]).events == ()
+    assert (one.hole, one.take(output(2, after_seq=9)).progress) == (None, True)
+    one.take(output(3, after_seq=12))
+    one.drop_held()
+    assert one.hole is None
+
+
+def test_output_is_filled_in_before_the_verdict() -> None:
+    """It comes between events, as the log and the output say, not after them like events without `seq`."""
+    one = watch(status("testing", 1))
+    filled = one.fill([output(1, after_seq=1), complete(seq=2), output(2, after_seq=2)])
+    assert [shown.type for shown in filled.events] == ["output", "complete"]
+
+
+def test_output_of_a_server_without_numbers_is_shown() -> None:
+    """It may be another platform's own type: it is no progress, and cannot be recognised when it is repeated."""
+    one = Watch(ID)
+    assert [one.take(output(None)) for _ in range(2)] == [Received((output(None),))] * 2
+    assert one.take(event("output", 1, percent=5)).progress
+    assert one.last_seq == 1
+
+
+def test_output_after_the_verdict_or_of_another_log_is_dropped() -> None:
+    """Nothing follows a verdict."""
+    ended = watch(complete(seq=1))
+    assert ended.take(output(1)) == Received()
+    replaced = Watch(ID, epoch="a")
+    replaced.take(event("status_update", 1, status="pending", epoch="b"))
+    assert replaced.take(output(1)) == Received()

@@ -36,6 +36,7 @@ from subcli.core.inputs import (
     Refresh,
     Refreshed,
     Refused,
+    Reopening,
     Replaced,
     RestFailed,
     Silent,
@@ -189,7 +190,7 @@ def test_plain_frames_are_read_like_all_others(frame: str) -> None:
     assert isinstance(general, Message)
     assert message.type == general.type
     assert repr(message.raw) == repr(general.raw)
-    assert message.text is None or (message.text == frame and frame.isascii() and frame.isprintable())
+    assert message.frame is None or (message.frame == frame and frame.isascii() and frame.isprintable())
 
 
 @fuzz
@@ -378,6 +379,7 @@ inputs = st.one_of(
     st.builds(Lost, reason=any_text, reached=st.booleans()),
     st.just(Silent()),
     st.just(Slept()),
+    st.just(Reopening()),
     st.just(TooManyBadFrames()),
     st.just(Replaced()),
     st.builds(Blocked, reason=any_text, hint=any_text),
@@ -393,7 +395,8 @@ def follows(action: Action, input: Input) -> bool:
     match action:
         case Read():
             return isinstance(
-                input, Progressed | Quiet | Closed | Lost | Silent | Slept | TooManyBadFrames | Replaced | Ended
+                input,
+                Progressed | Quiet | Closed | Lost | Silent | Slept | Reopening | TooManyBadFrames | Replaced | Ended,
             )
         case Connect():
             return isinstance(input, Opened | Refused | Lost | Blocked)

@@ -48,6 +48,8 @@ MESSAGES: list[dict[str, Any]] = [
      "location": {"file": "a.py", "line": 3}},
     {"type": "error_analysis", "submission_id": 12, "seq": 4, "error": "no",
      "analysis": {"category": "wrong", "confidence": 0.5, "explanation": "because", "suggestions": ["try"]}},
+    {"type": "output", "submission_id": 12, "stream": "stdout", "text": "printed\n", "test_id": "1", "node": "n1",
+     "output_seq": 1, "after_seq": 4, "timestamp": "2024-01-15T10:40:00Z"},
     {"type": "news", "submission_id": 12, "seq": 5, "word": "a"},
     {"type": "complete", "submission_id": 12, "seq": 6, "final_status": "failed", "timestamp": "2024-01-15T10:41:00Z",
      "summary": {"total_tests": 3, "passed": 1, "failed": 2, "skipped": 0, "duration_ms": 5, "score": 1,
@@ -122,7 +124,7 @@ class Audience:
 
         def log(stream: io.StringIO) -> PlainView:
             console = make_console(stream, {})
-            return PlainView(console, console, self.clock)
+            return PlainView(console, console, self.clock, logs=True)
 
         self.junit = JunitView("2024-01-15T10:40:00Z")
         others: list[View] = [
@@ -133,7 +135,7 @@ class Audience:
             self.junit,
             WindowStatus(self.tape, self.clock, progress=True),
         ]
-        self.view = CompositeView(LiveView(screen, screen, self.clock), others)
+        self.view = CompositeView(LiveView(screen, screen, self.clock, logs=True), others)
 
     def watch(self, frames: list[str]) -> Watch:
         """Pass a submission on, as the session does."""

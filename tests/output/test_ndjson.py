@@ -193,7 +193,7 @@ def test_no_name_is_there_twice(script: Script, text: str, name: str, value: obj
     """Readers disagree about which one counts: what subcli has read is what every other reader gets."""
     event = decode(f'{text},"submission_id":7,"timestamp":"t"}}')
     assert not isinstance(event, Control)
-    assert event.text is not None
+    assert event.frame is not None
     script.view.event(7, event)
     script.view.flush()
     seen: list[str] = []

@@ -20,12 +20,12 @@ from tests.output.playhouse.script import SPLIT, TWICE, Clock, Stage, ten
 class Log:
     """A plain view and its output."""
 
-    def __init__(self, *, compact: bool = False, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *, compact: bool = False, logs: bool = False, env: dict[str, str] | None = None) -> None:
         self.stdout, self.stderr = io.StringIO(), io.StringIO()
         self.both: list[str] = []
         self.clock = Clock()
         consoles = [make_console(stream, env or {}) for stream in (self.stdout, self.stderr)]
-        self.view = PlainView(consoles[0], consoles[1], self.clock, compact=compact)
+        self.view = PlainView(consoles[0], consoles[1], self.clock, compact=compact, logs=logs)
         self.stage = Stage(self.view, self.clock)
 
     @property
@@ -399,3 +399,48 @@ def test_heartbeat_names_the_test_that_runs() -> None:
     assert log.out == ["status: testing, 2 tests"]
     log.stage.pass_time(31)
     assert log.err == ["still testing, now Split vote, 31 s so far"]
+
+
+def test_approved_log_with_output(approved: Callable[[str, str], None]) -> None:
+    """Each line after where it was printed, in order with the changes, harmless."""
+    log = Log(logs=True)
+    SCENES["printing-end"](log.stage)
+    log.view.close()
+    approved("log-printing-end", log.stdout.getvalue() + "--- stderr\n" + log.stderr.getvalue())
+
+
+PRINTED = re.compile("(build|test_split_vote n[123] stderr|test 4 stdout): ")
+
+
+def test_output_is_printed_only_on_request() -> None:
+    """Another platform may send it unasked."""
+    logs, plain, silent = Log(logs=True), Log(), Log()
+    for log, scene in ((logs, "printing-end"), (plain, "printing-end"), (silent, "half")):
+        SCENES[scene](log.stage)
+    assert not any(map(PRINTED.match, plain.out))
+    assert plain.out[: len(silent.out)] == silent.out
+    assert sum(PRINTED.match(line) is not None for line in logs.out) == 98
+
+
+def test_unfinished_line_is_printed_when_nothing_follows() -> None:
+    """At the next tick, or before the next change; what follows then begins a line."""
+    log = Log(logs=True)
+    log.stage.begin()
+    log.stage.printed("name? ", "1")
+    assert log.out == []
+    log.stage.pass_time(1.0)
+    assert log.out == ["test 1 stdout: name?"]
+    log.stage.printed("Ada\nage? ", "1")
+    log.stage.result("Asks", "passed")
+    assert log.out[1:3] == ["test 1 stdout: Ada", "test 1 stdout: age?"]
+    assert log.out[3].startswith("passed: Asks")
+
+
+def test_lines_of_several_submissions_name_theirs() -> None:
+    """Like every other line."""
+    log = Log(logs=True)
+    log.stage.begin(12)
+    log.stage.begin(13)
+    log.stage.printed("one\n", "1", id=12)
+    log.stage.printed("two\n", None, "build", id=13)
+    assert log.out == ["#12 test 1 stdout: one", "#13 build: two"]

@@ -17,6 +17,7 @@ from subcli.shared.messages import (
     Control,
     ErrorAnalysis,
     Location,
+    Output,
     StatusUpdate,
     Summary,
     TestResult,
@@ -54,12 +55,24 @@ SPECIFIED: dict[str, dict[str, Any]] = {
         "summary": {"total_tests": 10, "passed": 8, "failed": 2, "duration_ms": 45000},
         "timestamp": "2024-01-15T10:45:00Z",
     },
+    "output": {
+        "type": "output",
+        "submission_id": 123,
+        "stream": "stderr",
+        "test_id": "test_election.py::test_vote",
+        "node": "n1",
+        "text": "voting\n",
+        "output_seq": 7,
+        "after_seq": 12,
+        "timestamp": "2024-01-15T10:39:00Z",
+    },
 }
 CLASSES = {
     "status_update": StatusUpdate,
     "test_result": TestResult,
     "error_analysis": ErrorAnalysis,
     "complete": Complete,
+    "output": Output,
 }
 
 
@@ -72,16 +85,16 @@ def test_plain_text_is_kept() -> None:
     plain = '{"type": "test_result", "test_name": "A \\"B\\"", "status": "passed", "actual": [1e9, {}]}'
     event = decode(plain)
     assert isinstance(event, TestResult)
-    assert event.text == plain
+    assert event.frame == plain
     assert event.raw == {"type": "test_result", "test_name": 'A "B"', "status": "passed", "actual": [1e9, {}]}
     for other in ("é", "\\u202e", "\x7f", '", "schema": "1', '", "error": "no'):
         event = decode(f'{{"type":"test_result","test_name":"A{other}","status":"passed"}}')
         assert isinstance(event, TestResult)
-        assert event.text is None
+        assert event.frame is None
     for white in "\n\r\t ":
         event = decode(f'{white}{{{white}"type":"test_result","test_name":"A","status":"passed"}}')
         assert isinstance(event, TestResult)
-        assert event.text is None
+        assert event.frame is None
 
 
 @pytest.mark.parametrize("kind", MESSAGES)
@@ -251,7 +264,7 @@ def test_frame_with_unknown_fields_is_not_plain(place: str) -> None:
     """A decoder that skips a field does not say whether others can read it."""
     event = decode(f'{{"type":"test_result","test_name":"A","status":"passed",{place}}}')
     assert isinstance(event, TestResult)
-    assert event.text is None
+    assert event.frame is None
 
 
 @pytest.mark.parametrize(("depth", "fits"), [(2, True), (MAX_DEPTH, True), (MAX_DEPTH + 1, False), (400, False)])

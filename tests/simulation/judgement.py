@@ -19,7 +19,7 @@ from subcli.core.errors import (
 )
 from subcli.core.submission import Connection
 from subcli.core.watch import Watch
-from subcli.shared.messages import Complete, ErrorAnalysis, Message, StatusUpdate, TestResult, Unknown
+from subcli.shared.messages import Complete, ErrorAnalysis, Message, Output, StatusUpdate, TestResult, Unknown
 from subcli.shared.protocol import STATUS_RANKS
 from tests.simulation.server import Server
 from tests.simulation.virtual import run
@@ -81,10 +81,12 @@ async def _follow(world: World, server: Server, course: Course) -> None:
         server.login,
         max_attempts=world.max_attempts,
         own_submit=world.own_submit,
+        output=world.asks_at <= loop.time(),
         wall=lambda: world.wall(loop.time()),
         random=world.rng.random,
     )
     reading = asyncio.create_task(_read(world, server, session, course))
+    asking = loop.call_at(world.asks_at, session.ask_for_output) if world.asks_at < world.deadline else None
     limit = world.deadline if world.interrupted_at is None else min(world.deadline, world.interrupted_at)
     done, _ = await asyncio.wait({reading}, timeout=limit - loop.time())
     if not done:
@@ -97,6 +99,8 @@ async def _follow(world: World, server: Server, course: Course) -> None:
     else:
         reading.result()
     course.ended_at = loop.time()
+    if asking is not None:
+        asking.cancel()
 
 
 async def _read(world: World, server: Server, session: Session, course: Course) -> None:
@@ -146,6 +150,7 @@ def judge(world: World, server: Server, course: Course) -> None:
     _it_ended_well(world, server, course)
     if world.kind is Kind.RESUMING:
         _each_event_once_and_in_order(world, course)
+        _output_once_and_in_order(world, server, course)
     elif world.kind is Kind.NUMBERED:
         _no_number_twice(course)
     else:
@@ -233,7 +238,7 @@ def _silence_was_noticed(world: World, server: Server) -> None:
 def _each_event_once_and_in_order(world: World, course: Course) -> None:
     """The events shown are the log from the start of the watch, up to its end if there is a verdict."""
     log = [event["seq"] for event in world.events]
-    shown = [event.seq for event in course.shown if event.raw.get("uid") is not None]
+    shown = [event.seq for event in course.shown if event.raw.get("uid") is not None and event.type != "output"]
     expected = log[world.after_seq :]
     assert shown == expected[: len(shown)] or shown == [log[-1]], f"shown {shown}"
     if course.watch.verdict is not None and course.watch.verdict.seq is not None:
@@ -242,6 +247,22 @@ def _each_event_once_and_in_order(world: World, course: Course) -> None:
     # A submission that is lost between two requests has a snapshot and no log.
     of_snapshots = ("connected", "complete", *(["status_update"] if world.lost_at <= course.ended_at else []))
     assert all(raw["type"] in of_snapshots for raw in foreign), f"made up: {foreign}"
+
+
+def _output_once_and_in_order(world: World, server: Server, course: Course) -> None:
+    """What is printed is shown in order and once, to those who ask; all of it, if the verdict came after it."""
+    shown = [event.output_seq or 0 for event in course.shown if isinstance(event, Output)]
+    if course.ended_at < world.asks_at:
+        assert not shown, "output for a watch that did not ask"
+    assert shown == sorted(set(shown)), f"output shown as {shown}"
+    verdict = course.watch.verdict
+    has_asked = world.asks_at <= BEGAN or any(one.output_after is not None for one in server.witness.sockets[-1:])
+    if verdict is None or verdict.seq is None or not has_asked:
+        return
+    if course.ended_at >= world.forgotten_at or server.witness.output_failures:
+        # It is gone, or the verdict did not wait for it.
+        return
+    assert shown == [piece["output_seq"] for _, piece in world.pieces], f"output missing: {shown}"
 
 
 def _announcements_are_true(server: Server, course: Course) -> None:

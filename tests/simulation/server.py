@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +52,7 @@ class Witness:
         self.troubles: list[tuple[float, str]] = []
         self.delivered: set[int] = set()
         self.rest_failures = 0
+        self.output_failures = 0
         self.refusals = 0
         self.limits = 0
         self.not_found = 0
@@ -113,7 +116,7 @@ class Server:
 
     # -- the socket -------------------------------------------------------------------------------
 
-    async def dial(self, submission_id: int, after_seq: int, epoch: str | None) -> OpenSocket:
+    async def dial(self, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None) -> OpenSocket:
         assert submission_id == SUBMISSION
         world, witness = self.world, self.witness
         witness.dials.append(now())
@@ -130,7 +133,7 @@ class Server:
             witness.trouble("not found")
             raise Disconnected(Refused(404))
         witness.answered_since_open = False
-        socket = ModelSocket(self, after_seq, epoch)
+        socket = ModelSocket(self, after_seq, epoch, output_after)
         witness.sockets.append(socket)
         return socket
 
@@ -168,7 +171,7 @@ class Server:
         if self._info is None:
             await self._request(absent=False)
             known = self.world.kind is Kind.RESUMING
-            self._info = ServerInfo(name="model", features=frozenset({"resume"})) if known else ServerInfo()
+            self._info = ServerInfo(name="model", features=frozenset({"resume", "output"})) if known else ServerInfo()
         return self._info
 
     async def submission(self, submission_id: int) -> dict[str, Any]:
@@ -202,6 +205,14 @@ class Server:
         log = [dict(event) for event in told if event["seq"] > after_seq]
         last_seq = log[-1]["seq"] if log else after_seq
         return EventLog(log, present.epoch, min(last_seq, len(told)) if present.epoch else last_seq)
+
+    async def output(self, submission_id: int, output_after: int) -> list[Any]:
+        self.witness.output_failures += 1
+        await self._request()
+        self.witness.output_failures -= 1
+        present = self.world.present(now())
+        told = [piece for at, piece in present.pieces if at <= now() < present.forgotten_at]
+        return [dict(piece) for piece in told if piece["output_seq"] > output_after]
 
     def _snapshot(self) -> dict[str, Any]:
         present = self.world.present(now())
@@ -257,7 +268,7 @@ class Server:
 class ModelSocket:
     """One open socket. What it will send and how it will end is drawn when it opens."""
 
-    def __init__(self, server: Server, after_seq: int, epoch: str | None) -> None:
+    def __init__(self, server: Server, after_seq: int, epoch: str | None, output_after: int | None) -> None:
         self._server = server
         self._world = server.world.present(now())
         self._is_another = self._world.lacks(after_seq, epoch, now())
@@ -265,6 +276,8 @@ class ModelSocket:
         self._witness = server.witness
         self._opened_at = now()
         self._after_seq = after_seq
+        self.output_after = output_after
+        self._repeats = random.Random(f"repeats {server.world.seed} {now()}")
         self._heard_at = now()
         self.said_at = now()
         self._pong_at = NEVER
@@ -395,16 +408,33 @@ class ModelSocket:
         ending = self._draw_ending()
         if world.kind is not Kind.RESUMING and rng.random() < 0.5:
             yield now(), '{"type":"connected","submission_id":7}'
+        pieces = self._pieces()
         for count, (due, event) in enumerate(self._told()):
             if ending is not None and count >= ending[0]:
                 yield from self._end(ending[1])
             yield from self._noise()
+            yield from self._printed_before(event.get("seq", 0), pieces)
             yield due, event
         if ending is not None:
             yield from self._end(ending[1])
         if world.events[-1]["type"] == "complete" and (self._opened_at > 0 and rng.random() < 0.8):
             yield max(now(), world.ends_at), 1000
         yield NEVER, 1006
+
+    def _pieces(self) -> deque[tuple[float, dict[str, Any]]]:
+        """What this connection is to tell of what is printed."""
+        if self.output_after is None or now() >= self._world.forgotten_at:
+            return deque()
+        return deque((at, piece) for at, piece in self._world.pieces if piece["output_seq"] > self.output_after)
+
+    def _printed_before(
+        self, seq: int, pieces: deque[tuple[float, dict[str, Any]]]
+    ) -> Iterator[tuple[float, dict[str, Any]]]:
+        """The pieces before an event, some of them twice."""
+        while pieces and pieces[0][1]["after_seq"] < seq:
+            at, piece = pieces.popleft()
+            for _ in range(2 if self._repeats.random() < 0.1 else 1):
+                yield max(at, self._opened_at), piece
 
     def _told(self) -> Iterator[tuple[float, dict[str, Any]]]:
         """The events of this connection, with duplicates; with seq also out of order and with holes."""

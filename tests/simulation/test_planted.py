@@ -21,7 +21,7 @@ from subcli.core.recovery import disconnects, moves, rest_answers, step
 from subcli.core.recovery.state import State, Step
 from subcli.core.tally import Tally
 from subcli.core.watch import Received, Watch
-from subcli.shared.messages import Message, Row, TestResult
+from subcli.shared.messages import Message, Output, Row, TestResult
 from tests.simulation.judgement import BrokenPromise, play
 from tests.simulation.server import Server
 
@@ -199,8 +199,10 @@ def replaced_log_asked_for_again(patch: pytest.MonkeyPatch) -> None:
 def log_not_named_when_resuming(patch: pytest.MonkeyPatch) -> None:
     right = Server.dial
 
-    async def faulty(self: Server, submission_id: int, after_seq: int, epoch: str | None) -> OpenSocket:
-        return await right(self, submission_id, after_seq, None)
+    async def faulty(
+        self: Server, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None
+    ) -> OpenSocket:
+        return await right(self, submission_id, after_seq, None, output_after)
 
     patch.setattr(Server, "dial", faulty)
 
@@ -210,6 +212,36 @@ def early_events_kept_for_any_log(patch: pytest.MonkeyPatch) -> None:
         self._meet(epoch)
 
     patch.setattr(Watch, "recognize", faulty)
+
+
+def output_shown_again(patch: pytest.MonkeyPatch) -> None:
+    def faulty(self: Watch, event: Output, number: int) -> Received:
+        self.last_output = max(self.last_output, number)
+        return Received((event,), progress=True)
+
+    patch.setattr(Watch, "_take_output", faulty)
+
+
+def output_resumed_too_late(patch: pytest.MonkeyPatch) -> None:
+    right = Server.dial
+
+    async def faulty(
+        self: Server, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None
+    ) -> OpenSocket:
+        return await right(self, submission_id, after_seq, epoch, output_after and output_after + 1)
+
+    patch.setattr(Server, "dial", faulty)
+
+
+def output_not_caught_up_with(patch: pytest.MonkeyPatch) -> None:
+    async def faulty(*_: object) -> list[Any]:
+        return []
+
+    patch.setattr(missed, "_output", faulty)
+
+
+def output_after_the_verdict(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session, "with_output", lambda events, output: [*events, *output])
 
 
 PLANTS: tuple[Plant, ...] = (
@@ -242,6 +274,10 @@ PLANTS: tuple[Plant, ...] = (
     replaced_log_asked_for_again,
     log_not_named_when_resuming,
     early_events_kept_for_any_log,
+    output_shown_again,
+    output_resumed_too_late,
+    output_not_caught_up_with,
+    output_after_the_verdict,
 )
 
 

@@ -180,7 +180,9 @@ class FarEnd:
         self._rfc.send_response(self._rfc.accept(request))
         self._flush()
         server.witness.answered_since_open = False
-        self._socket = ModelSocket(server, int(query.get("after_seq", ["0"])[0]), query.get("epoch", [None])[0])
+        output_after = int(query["output_after"][0]) if query.get("events") == ["output"] else None
+        after_seq = int(query.get("after_seq", ["0"])[0])
+        self._socket = ModelSocket(server, after_seq, query.get("epoch", [None])[0], output_after)
         server.witness.sockets.append(self._socket)
         asyncio.get_running_loop().call_soon(self._speak)
 
@@ -251,11 +253,12 @@ class FarEnd:
 class WireServer(Server):
     """A server reached over wires."""
 
-    async def dial(self, submission_id: int, after_seq: int, epoch: str | None) -> Socket:
+    async def dial(self, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None) -> Socket:
         loop = asyncio.get_running_loop()
         cast(VirtualLoop, loop).connector = self.connect
         self.witness.dials.append(now())
         query = f"?after_seq={after_seq}" + (f"&epoch={epoch}" if epoch else "")
+        query += "" if output_after is None else f"&events=output&output_after={output_after}"
         return await open_socket(f"ws://127.0.0.1:1/ws/submissions/{submission_id}{query}", token=self.login.token())
 
     async def connect(self, factory: Callable[[], asyncio.Protocol]) -> tuple[asyncio.Transport, asyncio.Protocol]:

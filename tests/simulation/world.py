@@ -65,6 +65,9 @@ class World:
         naps: when the machine sleeps, and for how long: the wall clock jumps.
         reader_s: seconds that the reader of the events takes for each.
         interrupted_at: Ctrl-C.
+        pieces: what is printed, in order, each with the time at which that happens.
+        asks_at: when the watch asks for it; never if it does not.
+        forgotten_at: from then on the server has none of it any more.
     """
 
     seed: int
@@ -98,6 +101,9 @@ class World:
     own_submit: bool = False
     max_attempts: int = 5
     interrupted_at: float | None = None
+    pieces: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    asks_at: float = float("inf")
+    forgotten_at: float = float("inf")
 
     @property
     def ends_at(self) -> float:
@@ -162,7 +168,27 @@ def make(seed: int) -> World:
     if rng.random() < 0.05:
         world.p_fatal = 0.1
     _surroundings(world, rng)
+    if kind is Kind.RESUMING:
+        _print(world, random.Random(f"output {seed}"))
     return world
+
+
+def _print(world: World, rng: random.Random) -> None:
+    """Let builds and tests print, in some of the worlds. Drawn apart, so that the other draws of a seed stay."""
+    if rng.random() < 0.4:
+        return
+    duration = max(world.ends_at - BEGAN, 1.0)
+    world.asks_at = BEGAN if rng.random() < 0.6 else BEGAN + duration * rng.random()
+    if rng.random() < 0.1:
+        world.forgotten_at = world.ends_at + rng.choice((0.0, 5.0, 100.0)) * rng.random()
+    for uid, log in ((500, world), *([(1500, world.restored)] if world.restored is not None else ())):
+        log.asks_at, log.forgotten_at = world.asks_at, world.forgotten_at
+        for event, at, until in zip(log.events, log.times, log.times[1:], strict=False):
+            for moment in sorted(rng.random() for _ in range(rng.choice((0, 0, 1, 1, 4)))):
+                number = len(log.pieces) + 1
+                place = {"output_seq": number, "after_seq": event["seq"], "uid": uid + number}
+                piece = {"type": "output", "submission_id": SUBMISSION, "stream": "stderr", "text": "x", **place}
+                log.pieces.append((at + (until - at) * moment, piece))
 
 
 def _surroundings(world: World, rng: random.Random) -> None:
@@ -221,7 +247,7 @@ def _name_logs(world: World, rng: random.Random, duration: float) -> None:
         times = [at - BEGAN + world.restored_at for at in _times(rng, len(events))]
         for event in events:
             event["uid"] += 1000
-        world.restored = replace(world, epoch="second", events=events, times=times, verdicts=verdicts)
+        world.restored = replace(world, epoch="second", events=events, times=times, verdicts=verdicts, pieces=[])
         _mark(world.restored)
 
 

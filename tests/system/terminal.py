@@ -38,6 +38,9 @@ async def until(true: Callable[[], bool], seconds: float = 30) -> None:
 class Terminal:
     """One command on a pty of its own.
 
+    Args:
+        columns: how wide it is.
+
     Attributes:
         program: what runs there.
         raw: every byte that it wrote.

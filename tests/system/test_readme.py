@@ -39,7 +39,7 @@ INSTEAD = {"subcli auth login": "subcli auth login --user ada --insecure-storage
 ASKED = {"subcli user add ada": ("Password for ada:", "Once more:"), INSTEAD["subcli auth login"]: ("Password:",)}
 """What these ask for."""
 
-NOT_PASSED = {"subcli test", "subcli submit", "subcli watch 1 2", "subcli watch 1 --timeout 300"}
+NOT_PASSED = {"subcli test", "subcli submit", *(f"subcli watch 1 {more}" for more in ("2", "--timeout 300", "--logs"))}
 """These say that they exit 1: the first submission is the template."""
 
 

@@ -140,7 +140,11 @@ def judge_here(
     from subcli.cli.watching.loop import follow_all
     from subcli.cli.watching.notices import StderrNotices
     from subcli.cli.watching.operator import TerminalOperator
-    from subcli.cli.watching.views import make_view
+    from subcli.cli.watching.views import is_live, make_view
+
+    if options.logs or is_live(common, options, streams):
+        # On the live screen a key may ask for what was printed before.
+        session.ask_for_output()
 
     async def main(interrupts: Interrupts) -> int:
         view = make_view(

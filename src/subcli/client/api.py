@@ -24,6 +24,7 @@ from subcli.core.backoff import MAX_ATTEMPTS
 from subcli.core.errors import AuthError, ServerError, not_a_judge
 from subcli.core.inputs import RestFailed
 from subcli.settings.proxies import DIRECT, Proxy
+from subcli.shared.protocol import OUTPUT
 from subcli.shared.run_trace import RunTrace, as_trace
 from subcli.shared.secret import Secret
 from subcli.workspace.languages import file_name
@@ -47,6 +48,11 @@ class ServerInfo(msgspec.Struct, frozen=True):
     def resume(self) -> bool:
         """Whether the server numbers its events and replays them."""
         return "resume" in self.features
+
+    @property
+    def output(self) -> bool:
+        """Whether the server tells what builds and tests print."""
+        return OUTPUT in self.features
 
 
 class Whose(NamedTuple):
@@ -275,6 +281,23 @@ class Api:
             if len(page.events) < EVENTS_PER_PAGE or not isinstance(last, int) or last <= after_seq:
                 return EventLog(log, page.epoch, page.last_seq)
             after_seq = last
+
+    async def output(self, submission_id: int, output_after: int) -> list[Any]:
+        """What was printed after piece ``output_after``, as far as the server keeps it.
+
+        Raises:
+            RequestFailed: a request failed.
+        """
+        pieces: list[Any] = []
+        path = f"/submissions/{submission_id}/output"
+        while True:
+            params = {"output_after": output_after, "limit": EVENTS_PER_PAGE}
+            page = await self._http.request("GET", path, decode=as_object, params=params)
+            pieces.extend(as_list(page.get("output")))
+            last = page.get("last_output")
+            if page.get("more") is not True or not isinstance(last, int) or last <= output_after:
+                return pieces
+            output_after = last
 
     async def cancel(self, submission_id: int) -> Json:
         """Stop judging a submission. Asking twice does no harm.

@@ -28,7 +28,7 @@ from subcli.core.inputs import Blocked, Lost, Refused
 from subcli.core.submission import SubmissionRow, read_row
 from subcli.core.watch import Watch
 from subcli.settings.config import Settings
-from subcli.shared.protocol import MAX_ID
+from subcli.shared.protocol import MAX_ID, OUTPUT
 from subcli.shared.secret import Secret
 from subcli.shared.suggest import did_you_mean
 from subcli.shared.urls import is_plain, same_origin, without_zone
@@ -250,8 +250,16 @@ class Client:
         if not again.ok:
             raise AuthError("The login cannot be renewed.", hint=again.hint)
 
-    def session(self, watch: Watch, *, own_submit: bool = False, describe: bool = False) -> Session:
-        """The session that follows ``watch``'s submission."""
+    def session(
+        self, watch: Watch, *, own_submit: bool = False, describe: bool = False, output: bool = False
+    ) -> Session:
+        """The session that follows ``watch``'s submission.
+
+        Args:
+            own_submit: we have just submitted it ourselves.
+            describe: request problem and language, for a screen that shows them.
+            output: ask for what the build and the tests print.
+        """
         return Session(
             watch,
             self.api,
@@ -260,6 +268,7 @@ class Client:
             max_attempts=self._max_attempts,
             own_submit=own_submit,
             describe=describe,
+            output=output,
         )
 
     async def feed(self, problem: str | None) -> FeedSession:
@@ -293,9 +302,12 @@ class Client:
             max_attempts=self._max_attempts,
         )
 
-    async def _dial(self, submission_id: int, after_seq: int, epoch: str | None) -> Socket:
+    async def _dial(self, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None) -> Socket:
         url = f"{self.settings.ws_url}/submissions/{submission_id}"
-        position = ([("after_seq", after_seq)] if after_seq else []) + ([("epoch", epoch)] if epoch else [])
+        position: list[tuple[str, object]] = [("after_seq", after_seq)] if after_seq else []
+        position += [("epoch", epoch)] if epoch else []
+        if output_after is not None:
+            position += [("events", OUTPUT), *([("output_after", output_after)] if output_after else [])]
         if position:
             url += f"?{urlencode(position)}"
         proxy = self.settings.proxies.decide(url)

@@ -10,6 +10,9 @@ from subcli.client.exchange import RequestFailed
 from subcli.core.catchup import is_over
 from subcli.core.inputs import RestFailed
 
+OUTPUT_TIMEOUT_S: Final = 5.0
+"""What is printed must not cost anybody the verdict."""
+
 CATCH_UP_TIMEOUT_S: Final = 15.0
 """The limit for all requests of one catch-up together, however slowly their responses drip in."""
 
@@ -21,6 +24,7 @@ class Rest(Protocol):
     async def submission(self, submission_id: int) -> dict[str, Any]: ...
     async def tests(self, submission_id: int) -> list[Any]: ...
     async def events(self, submission_id: int, after_seq: int) -> EventLog: ...
+    async def output(self, submission_id: int, output_after: int) -> list[Any]: ...
 
 
 class Fetched(NamedTuple):
@@ -31,16 +35,28 @@ class Fetched(NamedTuple):
         snapshot: of the submission.
         tests: the last result of each test, if they are needed.
         log: the events after the last one seen; ``None`` from a server without a log.
+        output: what was printed after the last piece seen.
     """
 
     info: ServerInfo
     snapshot: dict[str, Any]
     tests: list[Any]
     log: EventLog | None
+    output: list[Any]
 
 
-async def fetch_missed(api: Rest, submission_id: int, after_seq: int) -> Fetched:
+class FetchedLog(NamedTuple):
+    """The events after the last one seen, and what was printed after the last piece seen."""
+
+    log: EventLog
+    output: list[Any]
+
+
+async def fetch_missed(api: Rest, submission_id: int, after_seq: int, output_after: int | None = None) -> Fetched:
     """Snapshot, results and log; the snapshot first, so that the others are at least as recent.
+
+    Args:
+        output_after: the last piece of output seen; ``None``: none is wanted.
 
     Raises:
         RequestFailed: one of the requests failed, or all of them took too long.
@@ -51,20 +67,30 @@ async def fetch_missed(api: Rest, submission_id: int, after_seq: int) -> Fetched
             snapshot = await api.submission(submission_id)
             log = await _log(api, submission_id, after_seq) if info.resume else None
             tests = await _tests(api, submission_id, snapshot) if log is None or is_over(snapshot) else []
+            output = await _output(api, info, submission_id, output_after)
     except TimeoutError:
         raise RequestFailed(RestFailed(None, f"no answer within {CATCH_UP_TIMEOUT_S:g} s")) from None
-    return Fetched(info, snapshot, tests, log)
+    return Fetched(info, snapshot, tests, log, output)
 
 
-async def fetch_hole(api: Rest, submission_id: int, after_seq: int) -> EventLog | None:
-    """The events after ``after_seq``; ``None`` from a server without a log.
+async def fetch_hole(
+    api: Rest, submission_id: int, after_seq: int, output_after: int | None = None
+) -> FetchedLog | None:
+    """The events after ``after_seq``, and the output beside them; ``None`` from a server without a log.
+
+    Args:
+        output_after: as for :func:`fetch_missed`.
 
     Raises:
         RequestFailed: one of the requests failed, or all of them took too long.
     """
     try:
         async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
-            return await api.events(submission_id, after_seq) if (await api.info()).resume else None
+            info = await api.info()
+            if not info.resume:
+                return None
+            log = await api.events(submission_id, after_seq)
+            return FetchedLog(log, await _output(api, info, submission_id, output_after))
     except TimeoutError:
         raise RequestFailed(RestFailed(None, f"no answer within {CATCH_UP_TIMEOUT_S:g} s")) from None
 
@@ -77,6 +103,17 @@ async def _log(api: Rest, submission_id: int, after_seq: int) -> EventLog | None
         if failed.status in (404, 405):
             return None
         raise
+
+
+async def _output(api: Rest, info: ServerInfo, submission_id: int, output_after: int | None) -> list[Any]:
+    """What was printed; nothing if it cannot be read: the events count without it."""
+    if output_after is None or not info.output:
+        return []
+    try:
+        async with asyncio.timeout(OUTPUT_TIMEOUT_S):
+            return await api.output(submission_id, output_after)
+    except (RequestFailed, TimeoutError):
+        return []
 
 
 async def _tests(api: Rest, submission_id: int, snapshot: dict[str, Any]) -> list[Any]:

@@ -23,7 +23,7 @@ from subcli.client.heartbeat import PONG_TIMEOUT_S, QUIET_S, Heartbeat
 from subcli.client.missed import Rest, fetch_hole, fetch_missed
 from subcli.client.transport import Disconnected
 from subcli.core.backoff import MAX_ATTEMPTS, MAX_BAD_FRAMES
-from subcli.core.catchup import events_from_log, is_over, missed
+from subcli.core.catchup import events_from_log, is_over, missed, with_output
 from subcli.core.errors import name_submission
 from subcli.core.inputs import (
     Action,
@@ -39,6 +39,7 @@ from subcli.core.inputs import (
     Progressed,
     Read,
     Refresh,
+    Reopening,
     Replaced,
     Silent,
     Started,
@@ -82,9 +83,9 @@ class OpenSocket(Protocol):
     def abort(self) -> None: ...
 
 
-Dial: TypeAlias = Callable[[int, int, str | None], Awaitable[OpenSocket]]
-"""Opens the socket of a submission, given its id, the last ``seq`` seen and the log's epoch if it is known; raises
-:class:`Disconnected`."""
+Dial: TypeAlias = Callable[[int, int, str | None, int | None], Awaitable[OpenSocket]]
+"""Opens the socket of a submission, given its id, the last ``seq`` seen, the log's epoch if it is known, and the number
+of the last piece of output if output is wanted; raises :class:`Disconnected`."""
 
 
 class Session:
@@ -98,6 +99,7 @@ class Session:
         max_attempts: reconnects in a row without a new event.
         own_submit: we have just submitted it ourselves.
         describe: request problem and language, for a screen that shows them.
+        output: ask for what the build and the tests print; :meth:`ask_for_output` does it later.
         wall: the wall clock, in seconds.
         random: random numbers in [0, 1).
     """
@@ -112,6 +114,7 @@ class Session:
         max_attempts: int = MAX_ATTEMPTS,
         own_submit: bool = False,
         describe: bool = False,
+        output: bool = False,
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -122,6 +125,9 @@ class Session:
         self._state = State(max_attempts=max_attempts)
         self._own_submit = own_submit
         self._describe = describe
+        self._wants_output = output
+        self._is_reopening = False
+        self._waiting: asyncio.Timeout | None = None
         self._wall = wall
         self._random = random
         self._info: ServerInfo | None = None
@@ -204,13 +210,34 @@ class Session:
 
     # -- connecting -------------------------------------------------------------------------------
 
+    def ask_for_output(self) -> None:
+        """Ask for what the build and the tests print from now on, and for what is kept of it.
+
+        An open socket is replaced by one that asks.
+        """
+        if self._wants_output:
+            return
+        self._wants_output = True
+        self._is_reopening = self._socket is not None
+        if self._waiting is not None:
+            with contextlib.suppress(RuntimeError):  # it has just expired by itself
+                self._waiting.reschedule(_now())
+
+    @property
+    def _output_after(self) -> int | None:
+        """The last piece of output, if output is wanted."""
+        return self.watch.last_output if self._wants_output else None
+
     async def _connect(self, delay_s: float) -> Input:
         await asyncio.sleep(delay_s)
+        self._is_reopening = False
         asking_info = self._ask_info()
         _state_log.debug("#%s 0 CONNECTING after seq %s", self.watch.submission_id, self.watch.last_seq)
         self._dialled_with = self._authenticator.token()
         try:
-            self._socket = await self._dial(self.watch.submission_id, self.watch.last_seq, self.watch.epoch)
+            self._socket = await self._dial(
+                self.watch.submission_id, self.watch.last_seq, self.watch.epoch, self._output_after
+            )
         except Disconnected as disconnected:
             return self._disconnected(disconnected)
         _state_log.debug("#%s 1 OPEN", self.watch.submission_id)
@@ -258,6 +285,8 @@ class Session:
         """The new events in what has arrived, and the machine's next input, if any."""
         socket = self._socket
         assert socket is not None
+        if self._is_reopening:
+            return (), Reopening()
         if self._reply is not None:
             reply, self._reply = self._reply, None
             return (), await self._send(socket.send(reply))
@@ -265,12 +294,14 @@ class Session:
             return await self._fill_hole()
         if not self._arrived:
             try:
-                async with asyncio.timeout_at(self._heartbeat.wake_at(resumes=self._resumes)):
+                async with asyncio.timeout_at(self._heartbeat.wake_at(resumes=self._resumes)) as self._waiting:
                     self._arrived.extend(await socket.receive())
             except TimeoutError:
-                return (), await self._time_passed(socket)
+                return (), None if self._is_reopening else await self._time_passed(socket)
             except Disconnected as disconnected:
                 return (), self._disconnected(disconnected)
+            finally:
+                self._waiting = None
             if _frame_log.isEnabledFor(logging.DEBUG):
                 for frame in self._arrived:
                     _frame_log.debug("#%s < %s", self.watch.submission_id, frame)
@@ -337,14 +368,16 @@ class Session:
     async def _fill_hole(self) -> tuple[Sequence[Message], Input | None]:
         """Fetch what is missing before the events that came too early."""
         try:
-            log = await fetch_hole(self._api, self.watch.submission_id, self.watch.last_seq)
+            found = await fetch_hole(self._api, self.watch.submission_id, self.watch.last_seq, self._output_after)
         except RequestFailed:
             # The replay of the next connection closes the hole as well (contract, section 7).
             self.watch.drop_held()
             return (), Lost("events are missing, and the log cannot be read", reached=True)
+        log, output = (None, []) if found is None else found
         if log is not None:
             self._recognize(log.epoch, log.last_seq)
-        received = self.watch.fill(events_from_log(() if log is None else log.events))
+        events = events_from_log(() if log is None else log.events)
+        received = self.watch.fill(with_output(events, events_from_log(output)))
         if log is None:
             # Only the snapshot can still tell what was missed.
             self._heartbeat.schedule_catch_up(_now())
@@ -354,7 +387,7 @@ class Session:
         """What was missed, from the event log, else from snapshot and results."""
         asked_with = self._authenticator.token()
         try:
-            fetched = await fetch_missed(self._api, self.watch.submission_id, self.watch.last_seq)
+            fetched = await fetch_missed(self._api, self.watch.submission_id, self.watch.last_seq, self._output_after)
         except RequestFailed as failed:
             # It is still missing, and new events would keep the silence from being noticed: ask again soon.
             self._heartbeat.schedule_catch_up(_now() + QUIET_S)
@@ -366,7 +399,8 @@ class Session:
         self._recognize(snapshot.get("epoch"), None if log is None else snapshot.get("last_seq"))
         if log is not None:
             self._recognize(log.epoch, log.last_seq)
-        received = self.watch.fill(missed(snapshot, fetched.tests, None if log is None else log.events))
+        events = missed(snapshot, fetched.tests, None if log is None else log.events)
+        received = self.watch.fill(with_output(events, events_from_log(fetched.output)))
         if self.watch.verdict is not None:
             return received.events, Ended()
         if self.watch.replaced:

@@ -7,12 +7,12 @@ silence, and while polling. Its content becomes events of the same types and goe
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from subcli.shared.decoding import MalformedMessageError, from_mapping
-from subcli.shared.messages import Complete, Message, Raw, Row
+from subcli.shared.messages import Complete, Message, Output, Raw, Row
 from subcli.shared.protocol import STATUS_RANKS, TERMINAL_STATUSES
 
 _TEST_FIELDS: Final = (
@@ -71,6 +71,21 @@ def missed(snapshot: Raw, tests: Sequence[object], log: Sequence[object] | None)
 def events_from_log(log: Iterable[object]) -> list[Message]:
     """The events of ``GET …/events``; invalid entries are skipped."""
     return [event for entry in log for event in _event(entry)]
+
+
+def with_output(events: Sequence[Message], output: Sequence[Message]) -> list[Message]:
+    """Events of the log and what was printed beside them, each piece after the event that it names."""
+    merged: list[Message] = []
+    pieces = deque(output)
+    for event in events:
+        while pieces and (event.seq is None or _after(pieces[0]) < event.seq):
+            merged.append(pieces.popleft())
+        merged.append(event)
+    return [*merged, *pieces]
+
+
+def _after(piece: Message) -> int:
+    return (piece.after_seq or 0) if isinstance(piece, Output) else 0
 
 
 def _events_from_snapshot(snapshot: Raw, tests: Sequence[object]) -> list[Message]:

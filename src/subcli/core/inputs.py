@@ -70,6 +70,10 @@ class Slept(msgspec.Struct, frozen=True):
     """The machine slept: the wall clock advanced while the monotonic clock stopped."""
 
 
+class Reopening(msgspec.Struct, frozen=True):
+    """We closed the socket, to open one that asks for what builds and tests print."""
+
+
 class TooManyBadFrames(msgspec.Struct, frozen=True):
     """``MAX_BAD_FRAMES`` frames in a row were not valid messages."""
 
@@ -126,7 +130,7 @@ class Ended(msgspec.Struct, frozen=True):
     """The verdict arrived."""
 
 
-SocketGone: TypeAlias = Closed | Refused | Lost | Silent | Slept | TooManyBadFrames
+SocketGone: TypeAlias = Closed | Refused | Lost | Silent | Slept | Reopening | TooManyBadFrames
 
 Input: TypeAlias = (
     Started | Opened | Progressed | Quiet | SocketGone | Blocked | CaughtUp | Replaced | RestFailed | Refreshed | Ended

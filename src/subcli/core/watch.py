@@ -31,6 +31,11 @@ An event without ``seq`` is news if it is
 another type           never: it is shown, but a greeting at every connect is not progress
 =====================  =====================================================================
 
+An ``output`` is no part of the log and changes no state. It has a number of its own, ``output_seq``, which the server
+counts for those that ask for output: a number that is not higher than the last one was seen. One that is missing is not
+waited for, because output is deleted some time after the verdict. But it names the event that it follows: if that is
+missing, the two are fetched together, like any other hole.
+
 State changes in place, in :meth:`Watch._apply` only; what leaves is frozen.
 """
 
@@ -44,7 +49,17 @@ from subcli.core.groups import points_of
 from subcli.core.submission import FAILURES_KEPT, STAGES_KEPT, Connection, Stage, Submission
 from subcli.core.tally import Tally
 from subcli.shared.decoding import MalformedMessageError, decode
-from subcli.shared.messages import Complete, Control, ErrorAnalysis, Message, Raw, StatusUpdate, TestResult, Unknown
+from subcli.shared.messages import (
+    Complete,
+    Control,
+    ErrorAnalysis,
+    Message,
+    Output,
+    Raw,
+    StatusUpdate,
+    TestResult,
+    Unknown,
+)
 from subcli.shared.protocol import STATUS_RANKS
 
 T = TypeVar("T")
@@ -87,6 +102,7 @@ class Watch:
     Args:
         submission_id: the one watched; messages about others are skipped.
         after_seq: events up to this one count as seen.
+        output_after: the same for pieces of output.
         epoch: the name of the log that they belong to, if it is known.
         problem, language, url: shown only.
     """
@@ -96,6 +112,7 @@ class Watch:
         submission_id: int,
         *,
         after_seq: int = 0,
+        output_after: int = 0,
         epoch: str | None = None,
         problem: str | None = None,
         language: str | None = None,
@@ -103,6 +120,7 @@ class Watch:
     ) -> None:
         self.submission_id = submission_id
         self.last_seq = after_seq
+        self.last_output = output_after
         self.epoch = epoch
         self.replaced = False
         self.problem = problem
@@ -113,6 +131,8 @@ class Watch:
         self.malformed = 0
         self._id_text = str(submission_id)
         self._held: dict[int, Message] = {}
+        self._is_behind_output = False
+        self._sought = 0
         self._has_events_without_seq = False
         self._tally = Tally()
         self._stages: list[Stage] = []
@@ -151,7 +171,7 @@ class Watch:
             received = self.take(message)
             events += received.events
             progress = progress or received.progress
-            if received.fault is not None or self._held or self.verdict is not None or self.replaced:
+            if received.fault is not None or self.hole or self.verdict is not None or self.replaced:
                 return Received(events, progress, fault=received.fault)
         return Received(events, progress)
 
@@ -177,6 +197,8 @@ class Watch:
         if self.verdict is not None or self.replaced:
             return _NOTHING
         if seq is None:
+            if isinstance(event, Output) and event.output_seq is not None:
+                return self._take_output(event, event.output_seq)
             return self._take_without_seq(event)
         if seq <= self.last_seq:
             return self._take_late(event, seq)
@@ -188,10 +210,11 @@ class Watch:
 
     def fill(self, events: Iterable[Message]) -> Received:
         """Process all events of the log or a snapshot. Events that the log lacks do not exist."""
+        self._is_behind_output = False
         numbered: list[Message] = []
         others: list[Message] = []
         for event in events:
-            (others if event.seq is None else numbered).append(event)
+            (others if event.seq is None and not isinstance(event, Output) else numbered).append(event)
         received = [self.take(event) for event in numbered]
         while self._held:
             received.append(self._skip_hole())
@@ -222,16 +245,20 @@ class Watch:
 
     def _replace(self) -> None:
         self.replaced = self.verdict is None
-        self._held.clear()
+        self.drop_held()
 
     @property
     def hole(self) -> Hole | None:
         """What to fetch from the log before anything more can be applied."""
-        return Hole(self.last_seq, min(self._held)) if self._held else None
+        if self._held:
+            return Hole(self.last_seq, min(self._held))
+        return Hole(self.last_seq, self._sought + 1) if self._is_behind_output else None
 
     def drop_held(self) -> None:
         """Forget the events that came too early: a replay will bring them again, in order."""
         self._held.clear()
+        self._is_behind_output = False
+        self._sought = 0
 
     def _skip_hole(self) -> Received:
         """Continue with the first held event."""
@@ -265,8 +292,21 @@ class Watch:
             return _NOTHING
         return self._take_without_seq(event)
 
+    def _take_output(self, event: Output, number: int) -> Received:
+        if number <= self.last_output:
+            return _NOTHING
+        if self._is_behind_output:
+            # Those before it come with what is fetched.
+            return _NOTHING
+        if (event.after_seq or 0) > max(self.last_seq, self._sought):
+            # If the log has no such event either, the piece is shown the next time that it comes.
+            self._is_behind_output, self._sought = True, event.after_seq or 0
+            return _NOTHING
+        self.last_output = number
+        return Received((event,), progress=True)
+
     def _take_without_seq(self, event: Message) -> Received:
-        if isinstance(event, Unknown):
+        if isinstance(event, Unknown | Output):
             return Received((event,))
         if not self._apply_news(event):
             return _NOTHING

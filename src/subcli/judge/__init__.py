@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from subcli.judge.job import Job, UnsafePath
+    from subcli.judge.job import Job, OutputLimits, UnsafePath
     from subcli.judge.languages.language import Language
     from subcli.judge.problem import Problem, ProblemError, ResourceLimits
     from subcli.judge.problem_file import load_problem, load_problems
@@ -29,6 +29,7 @@ _HOMES = {
     "Language": "languages.language",
     "ResourceLimits": "problem",
     "LocalStarter": "process.starter",
+    "OutputLimits": "job",
     "Problem": "problem",
     "ProblemError": "problem",
     "StartPlan": "process.starter",
@@ -43,6 +44,7 @@ __all__ = [
     "Job",
     "Language",
     "LocalStarter",
+    "OutputLimits",
     "Problem",
     "ProblemError",
     "ResourceLimits",

@@ -95,6 +95,8 @@ class Graded:
         return Graded(**{key: value for key, value in line.items() if key != "type"})
 
 
+OUTPUT = "output"
+"""The type of what is printed, which comes only if the job asks for it."""
 GRADE = "grade"
 """The type of the lines that are no events."""
 RUN_TRACE = "run_trace"
@@ -152,6 +154,11 @@ def result(
             "max_score": measured.max_score,
         }
     )
+
+
+def output(stream: str, text: str, *, test_id: str = "", node: str = "") -> Event:
+    """Something was printed, by a build or while a test runs."""
+    return _without_empty({"type": OUTPUT, "test_id": test_id, "node": node, "stream": stream, "text": text})
 
 
 def run_trace(test_id: str, seed: int, packed: bytes) -> Event:

@@ -12,6 +12,19 @@ from subcli.judge.problem import Problem
 
 
 @dataclass(frozen=True)
+class OutputLimits:
+    """How much is told of what the build and the tests print, while they do.
+
+    Attributes:
+        total_bytes: of the whole submission.
+        bytes_per_s: in a second, on average.
+    """
+
+    total_bytes: int
+    bytes_per_s: int
+
+
+@dataclass(frozen=True)
 class Job:
     """One submission.
 
@@ -21,6 +34,7 @@ class Job:
         traced: whether the traces of failed tests are wanted, as events `RUN_TRACE` before their results.
         only: the ids of the tests to run, where the tests are pytest's; all of them if it is empty.
         debugged: the node that runs under a debugger.
+        output: how much is told of what it prints, in events of the type `output`; None: nothing.
     """
 
     problem: Problem
@@ -28,6 +42,7 @@ class Job:
     files: Mapping[str, str]
     attempt: int = 1
     alone: bool = False
+    output: OutputLimits | None = None
     traced: bool = False
     only: tuple[str, ...] = ()
     debugged: Debugged | None = None

@@ -53,7 +53,7 @@ class NdjsonView(NullView):
         if isinstance(event, Connection):
             self._line("connection", submission_id, event.fields())
             return
-        text = event.text
+        text = event.frame
         is_whole = event.submission_id == submission_id and event.timestamp is not None
         if text is not None and is_whole and not _has_a_name_twice(event, text):
             # Each character of it is visible and stands for itself: the line is the message, with our field added.

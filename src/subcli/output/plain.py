@@ -15,11 +15,12 @@ from subcli.output.live import summary
 from subcli.output.text import parts, spoken, words
 from subcli.output.text.causes import Failure, cause_of, failure_of
 from subcli.output.text.ending import NAMES_MAX, compared, next_commands, next_step
-from subcli.output.text.lines import Line, LineRenderer, clip
+from subcli.output.text.lines import Line, LineRenderer, clip, verbatim
+from subcli.output.text.printed import PrintedLine, PrintedLines
 from subcli.output.text.spoken import LINE_CELLS, NAME_CELLS
 from subcli.output.text.theme import DIM, STRONG, WARN, test_mark, verdict_mark
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
-from subcli.shared.messages import Complete, ErrorAnalysis, StatusUpdate, TestResult
+from subcli.shared.messages import Complete, ErrorAnalysis, Output, StatusUpdate, TestResult
 
 HEARTBEAT_AFTER_S: Final = 30.0
 """After this long without a line, one on stderr says what is still in progress."""
@@ -54,6 +55,7 @@ class _Printed:
         self.status = StatusUpdate(status="")
         self.running = ""
         self.attempt = 1
+        self.lines = PrintedLines()
         self.held: _Held | None = None
         self.connection = Connection("connecting")
         self.was_open = False
@@ -68,15 +70,25 @@ class PlainView(NullView):
         stderr: Where the connection and heartbeats go.
         clock: Returns monotonic seconds.
         compact: Leave out tests that passed.
+        logs: Print what builds and tests print as well, each line after where it was printed.
     """
 
     tick_s: float | None = 1.0
 
-    def __init__(self, stdout: Console, stderr: Console, clock: Callable[[], float], *, compact: bool = False) -> None:
+    def __init__(
+        self,
+        stdout: Console,
+        stderr: Console,
+        clock: Callable[[], float],
+        *,
+        compact: bool = False,
+        logs: bool = False,
+    ) -> None:
         self._stdout, self._stderr = stdout, stderr
         self._stdout_renderer, self._stderr_renderer = LineRenderer(stdout), LineRenderer(stderr)
         self._clock = clock
         self._compact = compact
+        self._logs = logs
         self._printed: dict[int, _Printed] = {}
         self._names_each = False
         self._shared = Connection("connecting")
@@ -99,8 +111,14 @@ class PlainView(NullView):
         printed = self._printed.get(submission_id)
         if printed is None:
             return
+        if isinstance(event, Output):
+            if self._logs:
+                self._write_held(printed)
+                self._output(submission_id, printed.lines.add(event))
+            return
         if printed.held and not isinstance(event, ErrorAnalysis):
             self._write_held(printed)
+        self._output(submission_id, printed.lines.rest())
         match event:
             case Connection():
                 self._connection(submission_id, printed, event)
@@ -138,6 +156,10 @@ class PlainView(NullView):
 
     def tick(self) -> None:
         """Print a heartbeat on stderr if there was no line for a long time."""
+        for submission_id, printed in self._printed.items():
+            if lines := printed.lines.rest():
+                self._output(submission_id, lines)
+                self.flush()
         now = self._clock()
         if now - self._last_line_at < HEARTBEAT_AFTER_S:
             return
@@ -224,6 +246,10 @@ class PlainView(NullView):
         lines = spoken.analysis(event, message)
         if lines or event.location is not None:
             self._write_block(submission_id, [title, *parts.indented(lines, 2)])
+
+    def _output(self, submission_id: int, lines: Sequence[PrintedLine]) -> None:
+        for line in lines:
+            self._write(submission_id, Line(f"{line.label}: ", DIM).put(verbatim(line.text, LINE_CELLS)[0]))
 
     def _connection(self, submission_id: int, printed: _Printed, connection: Connection) -> None:
         line = _connection_line(printed.connection, connection, was_open=printed.was_open)

@@ -31,6 +31,11 @@ _OPTIONAL_OBJECT: Final = {"type": ["object", "null"]}
 _NOTES: Final = {
     "seq": "Position in the submission's log, from 1 without gaps; only from servers that number their events.",
     "epoch": "The name of that log, in the event with seq 1; only from servers that name it.",
+    "stream": "Where it was printed: build, stdout or stderr.",
+    "text": "A piece of what was printed. It may begin and end anywhere.",
+    "node": "Which of several processes printed it.",
+    "output_seq": "The number of the piece, from 1 without gaps.",
+    "after_seq": "The seq of the event that it follows.",
     "duration_ms": "Milliseconds.",
     "total_tests": "How many tests there will be.",
     "queue_position": "1 is next.",

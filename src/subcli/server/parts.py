@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from subcli.server.run.shutdown import Lifecycle
 
 _log: Final = logging.getLogger(__name__)
+_OUTPUT_TAIL_BYTES: Final = 256 * 1024
+"""How much of a submission's latest output is kept in memory for those who asked for it."""
 
 
 class Backbone:
@@ -47,9 +49,9 @@ class Backbone:
 
     def __init__(self, engine: Engine, limits: ServerLimits, redis: Redis | None) -> None:
         self._redis = redis
-        self._bus, self.queue = _between_processes(limits, redis)
+        self._bus, self._output_bus, self.queue = _between_processes(limits, redis)
         self.store = Store(engine, time.time)
-        self.journal = Journal(self.store, self._bus, limits.compare_s)
+        self.journal = Journal(self.store, self._bus, limits.compare_s, self._output_bus)
 
     @asynccontextmanager
     async def running(
@@ -68,7 +70,8 @@ class Backbone:
         Yields:
             the task of `working`.
         """
-        exchanging = (self.queue.run(), self.journal.compare_positions(), self._bus.run())
+        comparing = (self.journal.compare_positions(), self.journal.compare_output())
+        exchanging = (self.queue.run(), *comparing, self._bus.run(), self._output_bus.run())
         tasks = [asyncio.create_task(each) for each in (working, *others, *exchanging)]
 
         def check(task: asyncio.Task[None]) -> None:
@@ -90,14 +93,16 @@ class Backbone:
             self.store.close()
 
 
-def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, JobQueue]:
+def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, Bus, JobQueue]:
+    """The buses for events and for output, and the queue."""
     local = MemoryBus(limits.tail_records, limits.tail_bytes)
+    of_output = MemoryBus(limits.tail_records, _OUTPUT_TAIL_BYTES)
     if redis is None:
-        return local, MemoryQueue()
+        return local, of_output, MemoryQueue()
     from subcli.server.redis.bus import RedisBus
     from subcli.server.redis.queue import RedisQueue
 
-    return RedisBus(redis, local), RedisQueue(redis, limits.lease_s)
+    return RedisBus(redis, local), RedisBus(redis, of_output, "output"), RedisQueue(redis, limits.lease_s)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,12 @@ class ServerLimits:
     """How many of a submission's latest events are kept in memory for its watchers,"""
     tail_bytes: int = 1024 * 1024
     """and how many bytes of them."""
+    output_bytes: int = 1024 * 1024
+    """How much of what a submission's build and tests print is stored, for those who ask for it; 0: nothing."""
+    output_per_s: int = 64 * 1024
+    """How many bytes of it in a second; where there is more, a marker says how much is not shown."""
+    output_keep_s: int = 3600
+    """How long after the verdict it is kept."""
     compare_s: float = 30.0
     """How often the position of a silent stream is compared with the log."""
     lease_s: float = 12.0
@@ -148,6 +154,9 @@ ADJUSTABLE: Final = {
         "refreshes",
         "guesses",
         "guesses_site",
+        "output_bytes",
+        "output_per_s",
+        "output_keep_s",
     )
 }
 """The limits that an operator may set (`--set-limit`), and their fields."""

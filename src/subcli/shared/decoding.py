@@ -25,6 +25,7 @@ from subcli.shared.messages import (
     GroupSummary,
     Location,
     Message,
+    Output,
     Raw,
     Row,
     StatusUpdate,
@@ -46,7 +47,7 @@ _FIELD_TYPES: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError)
 """What ``msgspec`` raises: the latter for a text with a lone surrogate where it looks for a number."""
 
-_decode_typed: Final = msgspec.json.Decoder(StatusUpdate | TestResult | ErrorAnalysis | Complete).decode
+_decode_typed: Final = msgspec.json.Decoder(StatusUpdate | TestResult | ErrorAnalysis | Complete | Output).decode
 
 
 class MalformedMessageError(ValueError):
@@ -91,7 +92,7 @@ def _decode_plain(frame: str) -> Message | None:
         event: Message = _decode_typed(frame)
     except _UNREADABLE:
         return None
-    event.__dict__["text"] = frame
+    event.__dict__["frame"] = frame
     return event
 
 

@@ -6,6 +6,7 @@ Server to client, each a JSON object in one text frame (specification, "Message 
     test_result     one test ended
     error_analysis  why one test failed
     complete        the verdict; nothing follows
+    output          what a build or a test prints: ours, and only for clients that ask
 
 Anything else that has a ``type`` is an :class:`Unknown` event: kept, shown in JSON, otherwise ignored.
 There are also bare texts that are not JSON: ``pong`` (the answer to our ping) and ``ping`` (ours; some platforms send
@@ -22,6 +23,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 import msgspec
+
+from subcli.shared.protocol import OUTPUT
 
 Raw: TypeAlias = Mapping[str, Any]
 Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
@@ -106,7 +109,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknown
         timestamp: as the server wrote it.
     """
 
-    text: ClassVar[str | None] = None
+    frame: ClassVar[str | None] = None
     """The JSON text that this event was decoded from, where each of its characters is visible and stands for itself.
 
     That is: printable ASCII on one line, without ``\\u`` escapes, all fields known, and all numbers in range.
@@ -121,7 +124,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unknown
         """The mapping that this event was decoded from, with every field."""
         kept = self.__dict__
         if "raw" not in kept:
-            kept["raw"] = msgspec.json.decode(kept["text"])
+            kept["raw"] = msgspec.json.decode(kept["frame"])
         raw: Raw = kept["raw"]
         return raw
 
@@ -226,6 +229,26 @@ class Complete(Event, frozen=True, kw_only=True, tag_field="type", tag="complete
     compared_to: Comparison | None = None
 
 
+class Output(Event, frozen=True, kw_only=True, tag_field="type", tag=OUTPUT):
+    """``output``: what a build or a test has printed. It is no part of the log, so it has no ``seq``.
+
+    Attributes:
+        stream: ``build``, ``stdout`` or ``stderr``.
+        text: a piece of it, which may begin and end anywhere.
+        test_id: the test that it belongs to; ``None`` for a build, or where it is not known.
+        node: which of several processes printed it.
+        output_seq: its number, from 1 without holes.
+        after_seq: the ``seq`` of the event that it follows.
+    """
+
+    stream: str = ""
+    text: str = ""
+    test_id: int | str | None = None
+    node: str | None = None
+    output_seq: Seq | None = None
+    after_seq: int | None = None
+
+
 class Unknown(Event, frozen=True, kw_only=True):
     """An event of an unknown type."""
 
@@ -237,12 +260,12 @@ class Control(msgspec.Struct, frozen=True):
     reply: str | None = None
 
 
-Message: TypeAlias = StatusUpdate | TestResult | ErrorAnalysis | Complete | Unknown
+Message: TypeAlias = StatusUpdate | TestResult | ErrorAnalysis | Complete | Output | Unknown
 
 MESSAGES: Final[Mapping[str, type[Message]]] = {
-    str(cls.__struct_config__.tag): cls for cls in (StatusUpdate, TestResult, ErrorAnalysis, Complete)
+    str(cls.__struct_config__.tag): cls for cls in (StatusUpdate, TestResult, ErrorAnalysis, Complete, Output)
 }
-"""The messages of the specification by their ``type``."""
+"""The messages of the specification, and our own, by their ``type``."""
 
 
 def required_fields(kind: str) -> tuple[frozenset[str], tuple[str, ...]]:

@@ -20,6 +20,9 @@ MAX_ID: Final = 2**63 - 1
 MAX_SOURCE_BYTES: Final = 256 * 1024
 """The largest submission, all files together (contract, section 2)."""
 
+OUTPUT: Final = "output"
+"""The type of the messages with what builds and tests print, which only clients get that ask for them."""
+
 PING: Final = "ping"
 """The heartbeat as the specification's own client sends it; some servers know only this form."""
 

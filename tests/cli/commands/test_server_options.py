@@ -11,7 +11,8 @@ from subcli.cli.commands.server import options, serve
 from subcli.cli.commands.server.options import address, require_server_extra
 from subcli.cli.main import run
 from subcli.core.errors import UsageError
-from subcli.server.settings import ADJUSTABLE, ServerLimits, ServerSettings
+from subcli.server.run import worker
+from subcli.server.settings import ADJUSTABLE, ServerLimits, ServerSettings, WorkerSettings
 from subcli.shared.secret import Secret
 
 
@@ -53,6 +54,10 @@ def test_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(["serve", *given]) == 0
     expected = {field: number for number, field in enumerate(ADJUSTABLE.values(), start=501)}
     assert seen[0].limits == ServerLimits(**expected)
+    judging: list[WorkerSettings] = []
+    monkeypatch.setattr(worker, "run_worker", lambda settings, **_: judging.append(settings))
+    assert run(["worker", "--database", "sqlite:///x", "--redis", "redis://x", "--set-limit=output-bytes=7"]) == 0
+    assert judging[0].limits == ServerLimits(output_bytes=7)
 
 
 def test_secrets_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,4 +15,4 @@ _mutant = switch.under_test()
 if _mutant:
     trampoline.set_mutant_under_test(_mutant)
 if _mutant == "stats":
-    trampoline.record_trampoline_hit = _note
+    vars(trampoline)["record_trampoline_hit"] = _note

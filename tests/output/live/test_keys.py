@@ -23,10 +23,15 @@ class Operated:
 
     def __init__(self) -> None:
         self.detached = 0
+        self.asked = 0
         self.opened: list[tuple[int, str]] = []
 
     def detach(self) -> None:
         self.detached += 1
+
+    def ask_for_output(self) -> str:
+        self.asked += 1
+        return ""
 
     def open_page(self, submission_id: int, url: str) -> str:
         self.opened.append((submission_id, url))
@@ -70,6 +75,9 @@ SHOTS = [
     ("help", "full", "?"),
     ("list-of-thousands", "thousands", "jG"),
     ("list-of-the-second", "six", "nn"),
+    ("output", "printing", "l"),
+    ("output-below-a-test", "printing", "lf\r"),
+    ("output-of-none", "full", "l"),
 ]
 
 
@@ -113,6 +121,17 @@ def test_without_a_key_nothing_is_different(person: Person) -> None:
         view.tick()
         assert person.tty.visible() == tty.visible()
     assert not person.view.is_held
+
+
+def test_typing_a_filter(person: Person) -> None:
+    """Only characters are typed, at most eighty of them; keys with names do nothing there."""
+    person.types("/elec")
+    seen = person.types(f"\x1b[6~{DOWN}")
+    assert "/elec_" in seen
+    assert "2 of 10 tests" in seen
+    assert person.types("\x7f" * 9 + "y" * 90)
+    person.types("\r")
+    assert person.view._browser.wanted == "y" * 80
 
 
 def test_moving(person: Person) -> None:
@@ -196,6 +215,55 @@ def test_several_submissions(person: Person) -> None:
     assert len(set(titles)) == 6
     assert person.types("n").splitlines()[0] == titles[0]
     assert person.types("p").splitlines()[0] == titles[5]
+
+
+def test_output_is_shown_and_hidden(person: Person) -> None:
+    """`l` asks for it and opens a pane below whatever is shown, `l` again closes it; nobody has to wait for that."""
+    before = person.tty.visible()
+    assert "Nothing has been printed so far." in person.types("l")
+    assert person.operated.asked == 1
+    assert not person.view.is_held
+    person.stage.printed("first\nsecond", "test_vote.py::test_a", "stderr", node="n1")
+    person.stage.pass_time(0.1)
+    rows = [line.strip() for line in person.tty.visible().splitlines()]
+    assert rows[-2:] == ["test_a n1 stderr: first", "test_a n1 stderr: second"]
+    assert "second" in person.types("j")
+    assert "second" in person.types("\x1b")
+    assert person.types("l").splitlines()[3:] == before.splitlines()[3:]
+    assert "/l" in person.types("/l")
+
+
+def test_what_was_printed_before_is_kept(person: Person) -> None:
+    """With `--logs` it comes anyway: a pane that is closed and opened again has it."""
+    person.stage.printed("early\n", "4")
+    assert "test 4 stdout: early" in person.types("l")
+    assert "test 4 stdout: early" not in person.types("l")
+    assert "test 4 stdout: early" in person.types("l")
+
+
+def test_output_is_bounded() -> None:
+    """A hundred megabytes leave a few hundred lines, none longer than a screen is wide, and cost no more to draw."""
+    with terminal(120, 40) as tty:
+        person = Person(tty, "start")
+        person.types("l")
+        for number in range(2_000):
+            person.stage.printed(f"{number} " + "x" * 50_000 + "\n" + "y\n" * 10, str(number), node=f"n{number}")
+        person.stage.printed("unfinished" * 1_000_000, "x")
+        pane = person.view._pane
+        lines = [line for _, line in pane._lines] + [line for one in pane._sources.values() for line in one.unfinished]
+        assert len(lines) <= 501
+        assert sum(len(line.text) + len(line.label) for line in lines) < 600_000
+        few = calls_of(lambda: person.stage.pass_time(0.1))
+        person.stage.printed("z\n" * 100_000, "x")
+        assert calls_of(lambda: person.stage.pass_time(0.1)) <= few * 2
+
+
+@pytest.mark.parametrize("person", [("printing", 20, 6), ("printing", 20, 10), ("printing", 36, 12)], indirect=True)
+def test_output_fits_any_terminal(person: Person) -> None:
+    """Nothing is wider or longer than it."""
+    for typed in ("l", "j", "\r", "?"):
+        assert len(person.types(typed).splitlines()) <= person.tty.lines
+        assert not person.tty.scrollback()
 
 
 def test_key_costs_the_same_for_any_number_of_results() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -212,6 +213,11 @@ def test_passed_tests_of_a_large_run_are_counted() -> None:
         (None, ""),
     ],
 )
-def test_age(timestamp: object, text: str) -> None:
-    """The largest unit that fits; times without a zone are UTC."""
-    assert age(timestamp, NOW) == text
+def test_age(timestamp: object, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest unit that fits; times without a zone are UTC, wherever somebody reads them."""
+    for zone in ("UTC", "America/New_York"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        assert age(timestamp, NOW) == text
+    monkeypatch.undo()
+    time.tzset()

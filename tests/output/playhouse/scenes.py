@@ -90,6 +90,25 @@ def thousands(stage: Stage) -> None:
     stage.send("error_analysis", test_name="case 3200", **TWICE)
 
 
+def printing(stage: Stage) -> None:
+    """A build and tests that print, a screenful at least, with what a terminal must not see."""
+    half(stage)
+    stage.printed("gcc -O2 -o node node.c\nnode.c:7:5: warning: unused variable 'term'\n", stream="build")
+    vote = "test_election.py::test_split_vote"
+    for term in range(1, 31):
+        for node in ("n1", "n2", "n3"):
+            stage.printed(f"term {term}: candidate\n", vote, "stderr", node=node)
+    stage.printed("\x1b]0;title\x07\x1b[2J\u202ebold\n", "4")
+    stage.printed("10 %\r50 %\r100 %\nlong " + "x" * 300 + "\n日本語のログ\n[... 12 MB not shown ...]\n", "4")
+    stage.printed("unfinished", "4")
+
+
+def printing_end(stage: Stage) -> None:
+    printing(stage)
+    stage.result("Leader Election", "failed", message="no leader")
+    stage.complete("failed")
+
+
 def six(stage: Stage) -> None:
     for number, problem in enumerate(["leader-election", "kv-store", "raft-log", "leader-election", "gossip", "clock"]):
         stage.begin(12 + number, problem, "python" if number % 2 else "c")

@@ -48,6 +48,7 @@ class Stage:
         self.clock = clock
         self.watches: dict[int, Watch] = {}
         self.seqs: dict[int, int] = {}
+        self.pieces = 0
 
     def begin(self, id: int = 12, problem: str | None = "leader-election", language: str | None = "python") -> int:
         watch = Watch(id, problem=problem, language=language, url=f"http://127.0.0.1:8000/submissions/{id}")
@@ -68,6 +69,11 @@ class Stage:
 
     def result(self, name: str, status: str = "passed", ms: float | None = 1250, id: int = 12, **fields: Any) -> None:
         self.send("test_result", id, test_name=name, status=status, duration_ms=ms, **fields)
+
+    def printed(self, text: str, test_id: str | None = None, stream: str = "stdout", id: int = 12, **more: Any) -> None:
+        self.pieces += 1
+        fields = {"stream": stream, "test_id": test_id, "text": text, "output_seq": self.pieces, **more}
+        self.send("output", id, seq=False, **fields)
 
     def connection(self, state: Any, id: int = 12, **fields: Any) -> None:
         connection = Connection(state, **fields)

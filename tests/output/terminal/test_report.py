@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from typing import TextIO
 
 import pytest
 
 from subcli.core.errors import NetworkError
-from subcli.output.terminal.report import report, warn
+from subcli.output.terminal.report import note, report, warn
 
 EVIL = "no\x1b[2J\nhost"
 
@@ -31,12 +33,23 @@ def test_error_and_hint(hint: str, env: dict[str, str], text: str) -> None:
     assert stream.getvalue() == text
 
 
-def test_warning() -> None:
-    """One line."""
-    stream = io.StringIO()
-    warn("two files", stream, {})
-    warn("two files", stream, {"FORCE_COLOR": "1"})
-    assert stream.getvalue() == "warning: two files\n\x1b[1;33mwarning:\x1b[0m two files\n"
+@pytest.mark.parametrize(("write", "word", "style"), [(warn, "warning", "1;33"), (note, "note", "2")])
+def test_warning_and_note(write: Callable[[str, TextIO, dict[str, str]], None], word: str, style: str) -> None:
+    """One line; the word has a colour where colours are wanted, on a terminal or if they are forced."""
+
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    coloured = f"\x1b[{style}m{word}:\x1b[0m two files\n"
+    for stream, env, text in (
+        (io.StringIO(), {"TERM": "xterm"}, f"{word}: two files\n"),
+        (io.StringIO(), {"FORCE_COLOR": "1"}, coloured),
+        (Tty(), {"TERM": "xterm"}, coloured),
+        (Tty(), {"TERM": "xterm", "NO_COLOR": "1"}, f"{word}: two files\n"),
+    ):
+        write("two files", stream, env)
+        assert stream.getvalue() == text
 
 
 def test_hostile_text_stays_on_its_line() -> None:

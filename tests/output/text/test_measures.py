@@ -36,7 +36,7 @@ def result(status: str = "failed", **fields: Any) -> TestResult:
 )
 def test_label_of_an_outcome(outcome: str | None, label: str) -> None:
     """Those that contests use; none for a test that passed, whatever its outcome says."""
-    fields = {} if outcome is None else {"outcome": outcome}
+    fields: dict[str, Any] = {} if outcome is None else {"outcome": outcome}
     assert measures.label(result(**fields)) == label
     assert measures.label(result("passed", **fields)) == ""
     assert measures.labelled(result(**fields), "too late") == (f"{label}: too late" if label else "too late")

@@ -298,7 +298,7 @@ async def test_own_page_may_watch(live: Any) -> None:
     assert (await messages(watcher))[-1]["type"] == "complete"
 
 
-def raw_watcher(url: str, submission_id: int) -> socket.socket:
+def raw_watcher(url: str, submission_id: int, query: str = "") -> socket.socket:
     """A WebSocket that completes the handshake and then reads nothing."""
     host, port = url.removeprefix("http://").split(":")
     raw = socket.socket()
@@ -306,7 +306,7 @@ def raw_watcher(url: str, submission_id: int) -> socket.socket:
     raw.connect((host, int(port)))
     key = base64.b64encode(os.urandom(16)).decode()
     raw.sendall(
-        f"GET /ws/submissions/{submission_id} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+        f"GET /ws/submissions/{submission_id}{query} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
         f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
     )
     return raw

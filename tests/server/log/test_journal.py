@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import Journal, compare_once
-from subcli.server.log.records import Append, Claim, Failure, LogEnd, NewSubmission
+from subcli.server.log.records import Append, Claim, Failure, LogEnd, NewSubmission, ReplacedError
 from subcli.server.log.requeue import LOST
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
@@ -35,6 +35,21 @@ async def test_appended_events_are_published(store: Store) -> None:
     assert before <= appended[0].committed <= time.time()
     [read] = store.lookup.page(submission_id, 1, 10).records
     assert (read, read.committed) == (appended[0], None)
+
+
+async def test_a_reader_of_the_journal(store: Store) -> None:
+    """It reads the log of its submission after a position, if it is the log that it follows."""
+    journal, _, submission_id = Journal(store, MemoryBus()), submit(store), submit(store)
+    await journal.append(Append(submission_id, [{"type": "status_update", "status": "building"}]))
+    epoch = store.lookup.snapshot(submission_id, DEMO_USER).epoch
+    with journal.subscribe(submission_id) as subscription:
+        for after, expected in ((0, [1, 2]), (1, [2])):
+            records = await journal.reader(subscription, submission_id, after, epoch).next()
+            assert [(each.seq, json.loads(each.text)["submission_id"]) for each in records] == [
+                (seq, submission_id) for seq in expected
+            ]
+        with pytest.raises(ReplacedError):
+            await journal.reader(subscription, submission_id, 0, "another").next()
 
 
 async def test_a_cancellation_is_published(store: Store) -> None:

@@ -17,7 +17,7 @@ import typer
 from subcli.cli import exits
 from subcli.cli.common import Common, command
 from subcli.cli.streams import Streams
-from subcli.cli.watching.options import Options, Plain
+from subcli.cli.watching.options import Logs, Options, Plain
 from subcli.core.errors import InternalError
 
 PROBLEM: Final = "leader-election"
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
         streams: Streams,
         failing: Annotated[bool, typer.Option("--failing", help="Submit a solution that fails.")] = False,
         plain: Plain = False,
+        logs: Logs = False,
     ) -> int:
         """Start a server, submit a solution and watch the verdict."""
         from subcli.cli.commands.server.options import require_server_extra
@@ -52,7 +53,7 @@ def register(app: typer.Typer) -> None:
             # Some installers make packages of links.
             source = read_source([str(path)], follow_links=True)
             job = run.CodeToSubmit(source=source, problem=PROBLEM, language="python")
-            options = Options(plain=plain, follow_up="subcli serve", has_page=False, resume=_RESUME)
+            options = Options(plain=plain, logs=logs, follow_up="subcli serve", has_page=False, resume=_RESUME)
             return run.submit(common, streams, options, settings, job)
 
 

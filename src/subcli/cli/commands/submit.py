@@ -14,6 +14,7 @@ from subcli.cli.watching.options import (
     Compact,
     FailFast,
     JunitXml,
+    Logs,
     MaxAttempts,
     MinScore,
     NoKeys,
@@ -66,6 +67,7 @@ def register(app: typer.Typer) -> None:
         compact: Compact = False,
         plain: Plain = False,
         no_keys: NoKeys = False,
+        logs: Logs = False,
         junit_xml: JunitXml = None,
         notify: Notify = False,
     ) -> int:
@@ -78,6 +80,7 @@ def register(app: typer.Typer) -> None:
             compact=compact,
             plain=plain,
             no_keys=no_keys,
+            logs=logs,
             notify=notify,
             after_seq=after_seq or 0,
             for_server=common.for_server(),

@@ -13,7 +13,7 @@ from subcli.cli import exits
 from subcli.cli.commands.server.options import SandboxChoice, require_server_extra
 from subcli.cli.common import Common, command, expanded
 from subcli.cli.streams import Streams
-from subcli.cli.watching.options import Compact, JunitXml, NoKeys, Notify, Options, Plain, Timeout
+from subcli.cli.watching.options import Compact, JunitXml, Logs, NoKeys, Notify, Options, Plain, Timeout
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def register(app: typer.Typer) -> None:
         compact: Compact = False,
         plain: Plain = False,
         no_keys: NoKeys = False,
+        logs: Logs = False,
         junit_xml: JunitXml = None,
         notify: Notify = False,
     ) -> int:
@@ -87,7 +88,14 @@ def register(app: typer.Typer) -> None:
         from subcli.cli.watching.reports import junit_report
 
         options = Options(
-            timeout=timeout, compact=compact, plain=plain, no_keys=no_keys, notify=notify, follow_up="", resume=_ENDED
+            timeout=timeout,
+            compact=compact,
+            plain=plain,
+            no_keys=no_keys,
+            logs=logs,
+            notify=notify,
+            follow_up="",
+            resume=_ENDED,
         )
         with junit_report(junit_xml, streams) as beside:
             require_server_extra()

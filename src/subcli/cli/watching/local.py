@@ -14,7 +14,7 @@ from subcli.core.replay import Replayed, compare
 from subcli.core.submission import LOCAL_ID, Connection
 from subcli.core.watch import Watch
 from subcli.shared.encoding import encode_any, timestamp
-from subcli.shared.protocol import TERMINAL_STATUSES
+from subcli.shared.protocol import OUTPUT, TERMINAL_STATUSES
 from subcli.shared.run_trace import RunTrace, decode_trace, unpack
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from subcli.judge.job import Job
     from subcli.judge.process.starter import Starter
 
+_OUTPUT_BYTES: Final = 10_000_000
+_OUTPUT_PER_S: Final = 1_000_000
 NOTHING: Final[Mapping[str, RunTrace]] = MappingProxyType({})
 _FOR_ITS_CALLER = ("time_out", "shortage")
 """Fields of the verdict that are for the judge's caller, and that no server sends."""
@@ -53,8 +55,14 @@ class LocalSession:
         self.names: dict[str, str] = {}
         self._job = job
         self._starter = starter
+        self._tells_output = False
         self._seq = 0
+        self._pieces = 0
         self._is_contended = False
+
+    def ask_for_output(self) -> None:
+        """Tell what the build and the tests print as well. Must be called before judging begins."""
+        self._tells_output = True
 
     async def batches(self) -> AsyncGenerator[Sequence[Shown], None]:
         """Judge, and yield each event when it happens. Closing the iterator kills every process of the submission.
@@ -77,9 +85,11 @@ class LocalSession:
     async def _attempt(self, attempt: int) -> AsyncGenerator[Sequence[Shown], None]:
         """Judge once. The final event is left out if the first attempt does not count."""
         from subcli.judge.events import RUN_TRACE, packed_of
+        from subcli.judge.job import OutputLimits
         from subcli.judge.supervise.engine import judge
 
-        job = replace(self._job, attempt=attempt, alone=attempt > 1)
+        output = OutputLimits(_OUTPUT_BYTES, _OUTPUT_PER_S) if self._tells_output else None
+        job = replace(self._job, attempt=attempt, alone=attempt > 1, output=output)
         judging = judge(job, starter=self._starter, on_fault=self.faults.append)
         ending: list[Event] = []
         async with contextlib.aclosing(judging) as events:
@@ -115,9 +125,14 @@ class LocalSession:
 
     def _told(self, event: Event, attempt: int) -> Sequence[Shown]:
         """The events that the watch returns for an event of the judge."""
-        self._seq += 1
+        if event["type"] == OUTPUT:
+            self._pieces += 1
+            place: Event = {"output_seq": self._pieces, "after_seq": self._seq}
+        else:
+            self._seq += 1
+            place = {"seq": self._seq}
         told = {key: value for key, value in event.items() if key not in _FOR_ITS_CALLER}
-        stamps: Event = {"submission_id": LOCAL_ID, "seq": self._seq, "timestamp": timestamp(time.time())}
+        stamps: Event = {"submission_id": LOCAL_ID, **place, "timestamp": timestamp(time.time())}
         if event["type"] == "status_update":
             stamps["attempt"] = attempt
         # As text, like a server's event: invalid events must be noticed here as well.

@@ -1,12 +1,14 @@
-"""What keys of the live view ask for beyond the view: to stop watching, and to open the page."""
+"""What keys of the live view ask for beyond the view: to stop watching, to open the page, to get the output."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from typing import Final
 
 from subcli.cli.runtime import Interrupts
 from subcli.client.background import start_daemon_thread
+from subcli.client.session import Session
 from subcli.settings.config import Settings
 from subcli.shared.urls import redirect_target
 
@@ -19,15 +21,29 @@ class TerminalOperator:
     Args:
         interrupts: of the command, which ends as with Ctrl-C.
         settings: say at which host the pages are; ``None`` where there are none.
+
+    Attributes:
+        sessions: those that can be asked for output.
     """
 
     def __init__(self, interrupts: Interrupts, settings: Settings | None) -> None:
         self._interrupts = interrupts
         self._settings = settings
+        self.sessions: Sequence[Session] = ()
 
     def detach(self) -> None:
         """Stop watching."""
         self._interrupts.interrupt(signal.SIGINT)
+
+    def ask_for_output(self) -> str:
+        """Ask for what builds and tests print.
+
+        Returns:
+            What to say about it.
+        """
+        for session in self.sessions:
+            session.ask_for_output()
+        return ""
 
     def open_page(self, submission_id: int, url: str) -> str:
         """Open a submission's page in the browser, unless the server sends the user elsewhere or it needs the terminal.

@@ -65,6 +65,9 @@ ToProblem: TypeAlias = Annotated[
     str | None,
     typer.Option("--problem", metavar="PROBLEM", help="The same, for this id or slug."),
 ]
+Logs: TypeAlias = Annotated[
+    bool, typer.Option("--logs", help="Show what the build and the tests print, as it is printed.")
+]
 AfterSeq: TypeAlias = Annotated[
     int | None, typer.Option("--after-seq", metavar="N", parser=whole_number(0), help="Start after this event.")
 ]
@@ -96,6 +99,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         min_score: the score from which a judged submission counts as passed; ``None``: the verdict decides.
         max_attempts: reconnects in a row without a new event.
         compact, plain, no_keys: how the view looks, and whether it takes keys.
+        logs: show what the build and the tests print.
         notify: notify the user at the end.
         after_seq: begin after this event.
         for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
@@ -114,6 +118,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     compact: bool = False
     plain: bool = False
     no_keys: bool = False
+    logs: bool = False
     notify: bool = False
     after_seq: int = 0
     for_server: str = ""

@@ -85,7 +85,8 @@ def watch(
                 )
                 for number in numbers
             ]
-            sessions = [client.session(each, describe=describe) for each in watches]
+            output = options.logs and not common.quiet
+            sessions = [client.session(each, describe=describe, output=output) for each in watches]
             with desk.view(several=len(numbers) > 1) as view:
                 return await desk.follow(sessions, view)
 
@@ -169,7 +170,8 @@ def submit(
                 with desk.view(several=False, origin=job.source.origin) as view:
                     view.submitted(number, {**answer, "url": url})
                     view.flush()
-                    return await desk.follow([client.session(watched, own_submit=True)], view)
+                    session = client.session(watched, own_submit=True, output=options.logs and not common.quiet)
+                    return await desk.follow([session], view)
 
     return run_async(main, streams, hint=exits.MAYBE_SUBMITTED)
 
@@ -196,6 +198,7 @@ class _Desk:
         self._settings = settings
         self._interrupts = interrupts
         self._beside = beside
+        self._operator = TerminalOperator(interrupts, settings)
         self.patience = Patience(settings.server, streams)
         self._prompter = prompter_for(common, streams, self.patience)
 
@@ -220,7 +223,7 @@ class _Desk:
             several=several,
             beside=self._beside,
             origin=origin,
-            operator=TerminalOperator(self._interrupts, self._settings),
+            operator=self._operator,
         )
         if self._prompter is not None:
             self._prompter.view = view
@@ -232,6 +235,7 @@ class _Desk:
 
     async def follow(self, sessions: Sequence[Session], view: View) -> int:
         """Follow the sessions to their ends; the exit code."""
+        self._operator.sessions = sessions
         with self._notices(several=len(sessions) > 1) as notices:
             return await follow_all(sessions, view, notices, self._options, self._interrupts, self._streams)
 

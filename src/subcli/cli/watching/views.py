@@ -88,7 +88,7 @@ def _plain(options: Options, streams: Streams, origin: Callable[[str], str | Non
     from subcli.output.plain import PlainView
 
     stdout, stderr = make_console(streams.stdout, streams.env), make_console(streams.stderr, streams.env)
-    plain = PlainView(stdout, stderr, time.monotonic, compact=options.compact)
+    plain = PlainView(stdout, stderr, time.monotonic, compact=options.compact, logs=options.logs)
     if not on_github(streams.env):
         return plain
     from subcli.output.github.annotations import locator
@@ -107,4 +107,4 @@ def _live(options: Options, streams: Streams, others: list[View], operator: Oper
     stdout, stderr = make_console(streams.stdout, streams.env), make_console(streams.stderr, streams.env)
     if shows_links(streams.env):
         others.append(WindowStatus(streams.stderr, time.monotonic, progress=shows_progress(streams.env)))
-    return LiveView(stdout, stderr, time.monotonic, compact=options.compact, operator=operator)
+    return LiveView(stdout, stderr, time.monotonic, compact=options.compact, operator=operator, logs=options.logs)

@@ -6,25 +6,35 @@ action. :mod:`subcli.client.session` carries out the actions and decides nothing
 The inputs and the actions that follow (contract, section 7; "retry" means: ask REST for what was missed, then connect
 again after the backoff, and give up the socket when no attempts are left):
 
-================================================  ==================================================== ``Ended``
-``Finish`` ``Started``                                       ``Connect`` at once ``Opened`` ``Read``; first ``CatchUp``
-if the server does not replay ``Progressed``                                    reset the attempts; ``Read`` ``Quiet``
-(no event for 10 s; with resume, 60)    ``CatchUp``, then ``Read`` ``Closed`` 1000, 1001, 1005, 1006, 1011–1013
-retry ``Closed`` 1002, 1003, 1007, 1008, 1010, 4500 up  stop (server) ``Closed`` 1009 (a frame beyond 1 MiB)
-retry; twice at the same place: give up the socket ``Closed`` 4003, ``Refused`` 401 ``Refresh``; a new token refused
-within 3 s: stop (auth) ``Closed`` 4004                                   within 5 s of our own submit: again; else stop
-(not found) ``Closed`` 4010, ``Replaced`` (another log)       stop (server) ``Closed`` 4029, ``Refused`` 429
-wait as asked, at most 5 min; attempts used up: stop ``Closed`` with another code retry ``Refused`` 2xx, 3xx, 400, 405,
-426               retry; twice: give up the socket ``Refused`` 404 retry; twice, while REST knows it: give up the socket
-``Refused`` 407, also from REST                   stop (network) ``Refused`` by a proxy, 4xx and other statuses
-retry; 4xx twice: give up the socket ``Refused`` 403 or another status                 retry; a 401 or 404 from REST
-decides as above ``Lost`` (reset, refused, DNS, timeout)           retry; if nothing ever
-answered: once more after 1 s, then, if REST is silent too, stop (network) ``Silent`` (10 s after a ping)
-retry ``Slept``                                         connect again at once ``TooManyBadFrames`` (20 bad frames in a
-row)     give up the socket ``Blocked`` (certificate, proxy)                  stop (network) ``CaughtUp``
-continue; if ended without a verdict: stop (server) ``RestFailed``                                    continue; 401 as
-above; 404 as 4004, unless only the socket knows it ``RestFailed`` 4xx, or as no judge answers        where the
-submission was never seen: stop (server) ``Refreshed``                                     connect again, or stop (auth)
+================================================  ====================================================
+``Ended``                                         ``Finish``
+``Started``                                       ``Connect`` at once
+``Opened``                                        ``Read``; first ``CatchUp`` if the server does not replay
+``Progressed``                                    reset the attempts; ``Read``
+``Quiet`` (no event for 10 s; with resume, 60)    ``CatchUp``, then ``Read``
+``Closed`` 1000, 1001, 1005, 1006, 1011–1013      retry
+``Closed`` 1002, 1003, 1007, 1008, 1010, 4500 up  stop (server)
+``Closed`` 1009 (a frame beyond 1 MiB)            retry; twice at the same place: give up the socket
+``Closed`` 4003, ``Refused`` 401                  ``Refresh``; a new token refused within 3 s: stop (auth)
+``Closed`` 4004                                   within 5 s of our own submit: again; else stop (not found)
+``Closed`` 4010, ``Replaced`` (another log)       stop (server)
+``Closed`` 4029, ``Refused`` 429                  wait as asked, at most 5 min; attempts used up: stop
+``Closed`` with another code                      retry
+``Refused`` 2xx, 3xx, 400, 405, 426               retry; twice: give up the socket
+``Refused`` 404                                   retry; twice, while REST knows it: give up the socket
+``Refused`` 407, also from REST                   stop (network)
+``Refused`` by a proxy, 4xx and other statuses    retry; 4xx twice: give up the socket
+``Refused`` 403 or another status                 retry; a 401 or 404 from REST decides as above
+``Lost`` (reset, refused, DNS, timeout)           retry; if nothing ever answered: once more after 1 s,
+                                                  then, if REST is silent too, stop (network)
+``Silent`` (10 s after a ping)                    retry
+``Slept``, ``Reopening`` (to ask for output)      connect again at once
+``TooManyBadFrames`` (20 bad frames in a row)     give up the socket
+``Blocked`` (certificate, proxy)                  stop (network)
+``CaughtUp``                                      continue; if ended without a verdict: stop (server)
+``RestFailed``                                    continue; 401 as above; 404 as 4004, unless only the socket knows it
+``RestFailed`` 4xx, or as no judge answers        where the submission was never seen: stop (server)
+``Refreshed``                                     connect again, or stop (auth)
 ================================================  ====================================================
 
 Giving up the socket means ``Poll``: ask REST every 2 to 10 s until the verdict. REST has as many attempts in a row as

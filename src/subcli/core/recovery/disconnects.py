@@ -21,7 +21,18 @@ from subcli.core.errors import (
     records_replaced,
     unauthorized,
 )
-from subcli.core.inputs import Closed, Lost, Refresh, Refused, Silent, Slept, SocketGone, Stop, TooManyBadFrames
+from subcli.core.inputs import (
+    Closed,
+    Lost,
+    Refresh,
+    Refused,
+    Reopening,
+    Silent,
+    Slept,
+    SocketGone,
+    Stop,
+    TooManyBadFrames,
+)
 from subcli.core.recovery.moves import ask_after, catch_up, connect, give_up_socket, note_connect
 from subcli.core.recovery.state import Handler, State, Step, Trouble, changed
 
@@ -47,6 +58,8 @@ def socket_gone(state: State, input: SocketGone, now: float, random: float) -> S
             return _retry(state, Trouble(reason="no answer to a ping"), now, random)
         case Slept():
             return connect(state, now, trouble=Trouble(reason="this machine slept"))
+        case Reopening():
+            return connect(state, now, trouble=Trouble(reason="asking for output"))
         case TooManyBadFrames():
             return give_up_socket(state, Trouble(reason="the server does not speak this protocol"), now, random)
         case _:  # pragma: no cover

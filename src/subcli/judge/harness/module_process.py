@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from subcli.judge.evidence import Evidence
@@ -100,7 +101,7 @@ class ModuleProcess:
     def _started(self) -> Node:
         if self._node is None:
             command = (self._plan.command[0], "-s", "-S", str(_SHIM), self._source)
-            plan = NodePlan(self._plan.start, command, self._plan.output_kb, self._plan.answer_seconds)
+            plan = replace(self._plan, command=command)
             self._node = Node("the solution", plan)
             self._board.add(self._node)
         return self._node

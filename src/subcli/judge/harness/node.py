@@ -8,11 +8,11 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 from subcli.judge.debugging import Debugged
 from subcli.judge.evidence import Site
@@ -55,10 +55,22 @@ class NodePlan:
     """The ids of the tests to run; all of them if it is empty."""
     debugged: Debugged | None = None
     """The node that runs under a debugger."""
+    tells_output: bool = False
+    """Whether what it writes to stderr is wanted at once."""
+
+
+def _nobody(name: str, data: bytes) -> None:
+    """Nobody wants to know what is printed."""
 
 
 class Node:
-    """A running process that reads and writes lines. All of its descriptors are non-blocking."""
+    """A running process that reads and writes lines. All of its descriptors are non-blocking.
+
+    Attributes:
+        on_output: Called with the name of a node and what it wrote to stderr, from whichever thread reads it.
+    """
+
+    on_output: ClassVar[Callable[[str, bytes], None]] = staticmethod(_nobody)
 
     def __init__(
         self, name: str, plan: NodePlan, pass_fds: tuple[int, ...] = (), environment: Mapping[str, str] = NOTHING
@@ -135,6 +147,8 @@ class Node:
         data = _read(self.stderr)
         if data:
             self.log.add(data)
+            if self.plan.tells_output:
+                Node.on_output(self.name, data)
         return data != b""
 
     def read_trace(self) -> bool:

@@ -41,7 +41,12 @@ def missing_program(programs: tuple[str, ...], language: str) -> BuildResult | N
 
 
 async def build(
-    plan: StartPlan, command: tuple[str, ...], language: str, seconds: float, started: Callable[[int], None]
+    plan: StartPlan,
+    command: tuple[str, ...],
+    language: str,
+    seconds: float,
+    started: Callable[[int], None],
+    on_output: Callable[[bytes], None] | None = None,
 ) -> BuildResult:
     """Run `command` and keep its output, cut in the middle if it is long.
 
@@ -51,6 +56,7 @@ async def build(
         language: The name of the language, for the evidence.
         seconds: The time limit.
         started: Called with the process id before anything else can wait for the process.
+        on_output: Called with what it prints, as it comes.
     """
     process = spawn(plan, command, stderr=subprocess.STDOUT)
     started(process.pid)
@@ -59,7 +65,7 @@ async def build(
     try:
         # The watchdog knows better how much of its time it has used.
         async with asyncio.timeout(seconds * MAX_STRETCH):
-            code = await _follow(process, log)
+            code = await _follow(process, log, on_output)
         timed_out = False
     except TimeoutError:
         timed_out, code = True, -signal.SIGKILL
@@ -86,7 +92,7 @@ async def build(
     return BuildResult(evidence, text)
 
 
-async def _follow(process: subprocess.Popen[bytes], log: Tail) -> int:
+async def _follow(process: subprocess.Popen[bytes], log: Tail, on_output: Callable[[bytes], None] | None) -> int:
     """Read until the process itself ends. A child of it may hold the pipe open for ever."""
     assert process.stdout is not None
     loop, pipe = asyncio.get_running_loop(), process.stdout.fileno()
@@ -94,9 +100,14 @@ async def _follow(process: subprocess.Popen[bytes], log: Tail) -> int:
     handle = os.pidfd_open(process.pid)
     has_ended = asyncio.Event()
 
+    def add(data: bytes) -> None:
+        log.add(data)
+        if on_output is not None:
+            on_output(data)
+
     def take() -> None:
         if data := _read(pipe):
-            log.add(data)
+            add(data)
         else:
             loop.remove_reader(pipe)
 
@@ -105,7 +116,7 @@ async def _follow(process: subprocess.Popen[bytes], log: Tail) -> int:
     try:
         await has_ended.wait()
         while data := _read(pipe):
-            log.add(data)
+            add(data)
             await asyncio.sleep(0)
     finally:
         loop.remove_reader(pipe)

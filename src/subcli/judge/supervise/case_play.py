@@ -7,9 +7,10 @@ import fcntl
 import marshal
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from subcli.judge.process.processes import kill_all
 from subcli.judge.process.text import decode_beginning
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran, close_all, processor_bound_s
+from subcli.judge.supervise.live_output import LiveOutput
 from subcli.judge.supervise.relay import Relay, Transcript
 from subcli.judge.supervise.tools import Decision, ToolProcess
 
@@ -82,6 +84,7 @@ class CasePlayer:
         watchdog: Watches it.
         checker: Decides, with the tool that carries it out. Without one, the built-in comparison does.
         examples_only: As in `CaseSet`.
+        printed: Takes what the solution prints in cases that are shown in full; None if nobody wants it.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class CasePlayer:
         checker: tuple[Checker, ToolProcess] | None,
         *,
         examples_only: bool = False,
+        printed: LiveOutput | None = None,
     ) -> None:
         self._host = host
         self._command = command
@@ -102,6 +106,7 @@ class CasePlayer:
         self._watchdog = watchdog
         self._checker = checker
         self._examples_only = examples_only
+        self._printed = printed
 
     async def play(self, case: Case) -> Played:
         """Play one case.
@@ -135,7 +140,8 @@ class CasePlayer:
         self, case: Case, source: int, before: Played, *, is_later_pass: bool
     ) -> tuple[Played, Decision | None]:
         kept = self._limits.output_kb * 1024
-        output, errors = Collector(kept, self._host.stop), Collector(kept, self._host.stop)
+        output = Collector(kept, self._host.stop, self._taker(case, "stdout"))
+        errors = Collector(kept, self._host.stop, self._taker(case, "stderr"))
         try:
             # A description of its own: where one reads does not move another.
             stdin = os.open(f"/proc/self/fd/{source}", os.O_RDONLY)
@@ -167,6 +173,12 @@ class CasePlayer:
             os.close(given)
             os.close(answer)
         return _decided(played, decision, shown, text), decision
+
+    def _taker(self, case: Case, stream: str) -> Callable[[bytes], None] | None:
+        """What takes a stream of the solution's as it comes; None if it is nobody's business."""
+        if self._printed is None or case.feedback != "full":
+            return None
+        return partial(self._printed.add, stream=stream, test_id=case.name)
 
     async def _compare(self, case: Case, text: bytes, stderr: str, played: Played) -> Played:
         answer = case.answer.read_bytes()
@@ -274,8 +286,8 @@ class CasePlayer:
         """Let the solution and the checker talk to each other, once."""
         checker, tool = by
         to_solution = Relay("<", transcript, tool.goes_on)
-        to_checker = Relay(">", transcript, self._host.goes_on)
-        errors = Collector(self._limits.output_kb * 1024, self._host.stop)
+        to_checker = Relay(">", transcript, self._host.goes_on, self._taker(case, "stdout"))
+        errors = Collector(self._limits.output_kb * 1024, self._host.stop, self._taker(case, "stderr"))
         answer = os.open(case.answer, os.O_RDONLY)
         begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -115,6 +115,7 @@ class CasesRun:
             self._watchdog,
             None if checker is None else (checker, self._tools[checker.tool]),
             examples_only=self._cases.examples_only,
+            printed=self._results.printed,
         )
         grading = Grading(self._cases, self._grade)
         ran: set[str] = set()

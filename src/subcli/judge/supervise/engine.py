@@ -266,6 +266,7 @@ def _order(job: Job, base: Path, plans: Plans, tools: list[dict[str, object]], *
         "scratch": str(base / "judge"),
         "tools": tools,
         "tells_grades": tells_grades,
+        "output": None if job.output is None else asdict(job.output),
         "traced": job.traced,
         "only": job.only,
         "debugged": asdict(job.debugged) if job.debugged is not None else None,

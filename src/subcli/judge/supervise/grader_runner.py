@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -79,8 +80,11 @@ class GraderRun:
             return "error"
         kept = self._limits.output_kb * 1024
         # Base64 takes a third more.
-        output = Collector(2 * MAX_BYTES if self._kind in ("files", "gradescope") else kept, self._host.stop)
-        errors = Collector(kept, self._host.stop)
+        has_files = self._kind in ("files", "gradescope")
+        output = Collector(
+            2 * MAX_BYTES if has_files else kept, self._host.stop, None if has_files else self._taker("stdout")
+        )
+        errors = Collector(kept, self._host.stop, self._taker("stderr"))
         try:
             ran = await self._run(command, (os.open(os.devnull, os.O_RDONLY), output.writing, errors.writing))
             data, log = await output.end(), (await errors.end()).decode("utf-8", "backslashreplace")
@@ -100,6 +104,11 @@ class GraderRun:
         except ReportError as error:
             return self._without_results(str(error), ran, fault, plain(log), command)
         return await self._report(report, ran, fault, log)
+
+    def _taker(self, stream: str) -> Callable[[bytes], None] | None:
+        """What takes a stream as it comes. Only the results of Gradescope say what is not to be shown, at the end."""
+        printed = self._results.printed
+        return None if printed is None or self._kind == "gradescope" else partial(printed.add, stream=stream)
 
     def _without_results(
         self, complaint: str, ran: Ran | None, fault: Evidence | None, log: str, command: tuple[str, ...]

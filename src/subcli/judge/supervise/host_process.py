@@ -200,13 +200,17 @@ class Collector:
     Args:
         limit_bytes: How much is kept.
         on_excess: Called once if there is more.
+        on_data: Called with what comes, as it comes.
     """
 
-    def __init__(self, limit_bytes: int, on_excess: Callable[[], None]) -> None:
+    def __init__(
+        self, limit_bytes: int, on_excess: Callable[[], None], on_data: Callable[[bytes], None] | None = None
+    ) -> None:
         self.data = bytearray()
         self.is_exceeded = False
         self._limit_bytes = limit_bytes
         self._on_excess = on_excess
+        self._on_data = on_data
         self._reading, self.writing = os.pipe()
         os.set_blocking(self._reading, False)
         # A solution that runs as another user may open it again, as /dev/stdout.
@@ -220,6 +224,8 @@ class Collector:
             data = os.read(self._reading, _CHUNK_BYTES)
         except BlockingIOError:
             return
+        if data and self._on_data is not None:
+            self._on_data(data)
         if not data:
             self.close()
         elif len(self.data) + len(data) > self._limit_bytes:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -23,7 +24,7 @@ from subcli.judge.harness import Cluster, Message, SolutionFault
 from subcli.judge.harness.faults import Misuse
 from subcli.judge.harness.module import Modules, install
 from subcli.judge.harness.module_process import ModuleProcess
-from subcli.judge.harness.node import NodePlan
+from subcli.judge.harness.node import Node, NodePlan
 from subcli.judge.harness.recorder import Blame
 from subcli.judge.process import mounts
 from subcli.judge.process.processes import hide_from_peers
@@ -33,6 +34,7 @@ from subcli.judge.supervise.pytest_records import (
     CollectedRecord,
     CrashedRecord,
     FinishedRecord,
+    OutputRecord,
     Record,
     StartedRecord,
     Status,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     # It loads asyncio, which most tests do without.
     from subcli.judge.harness.http import HttpServer
 
+_TOLD_BYTES = 16 * 1024
+"""Of what is read at once from a node's stderr."""
 _CHANNEL = pytest.StashKey[socket.socket]()
 MakeCluster = Callable[..., Cluster]
 MakeServer = Callable[[], "HttpServer"]
@@ -107,6 +111,7 @@ class Reporter:
         self._plan = plan
         self._answers = answers
         self._test = _RunningTest("", 0.0)
+        self._sending = Lock()
         self._titles: dict[str, str] = {}
 
     @property
@@ -122,8 +127,15 @@ class Reporter:
         """The running test has started this server."""
         self._test.servers.append(server)
 
+    def printed(self, node: str, data: bytes) -> None:
+        """A node has written this to stderr. The thread of a server may call it, beside that of the tests."""
+        # `the solution` and `the server` are alone: only nodes of a cluster are told apart.
+        name = "" if " " in node else node
+        self._send(OutputRecord(self._test.test_id, name, data[:_TOLD_BYTES], max(0, len(data) - _TOLD_BYTES)))
+
     def _send(self, record: Record) -> None:
-        self._channel.sendall(encode(record))
+        with self._sending:
+            self._channel.sendall(encode(record))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
@@ -286,6 +298,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in PRELOADED.intersection(plan.importable):
         sys.modules.pop(name, None)
     reporter = Reporter(channel, answers, install(plan), plan)
+    Node.on_output = staticmethod(reporter.printed)
     config.pluginmanager.register(reporter, "subcli-reporter")
     config.pluginmanager.register(Fixtures(plan, reporter), "subcli-fixtures")
 

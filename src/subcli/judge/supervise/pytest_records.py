@@ -1,8 +1,9 @@
 """What pytest's process reports to the supervisor: records, each as a line of JSON.
 
-A run of tests is one `CollectedRecord`, then a `StartedRecord` and a `FinishedRecord` for each test. The supervisor
-answers a `FinishedRecord` with a line, and the next test waits for it. A `CrashedRecord` says that the tests
-themselves are at fault.
+A run of tests is one `CollectedRecord`, then a `StartedRecord` and a `FinishedRecord` for each test, with an
+`OutputRecord` in between for whatever the solution prints, if somebody wants to know. The supervisor answers a
+`FinishedRecord` with a line, and the next test waits for it. A `CrashedRecord` says that the tests themselves are at
+fault.
 
 In the other direction pytest's process first reads one line: the `NodePlan` of the solution.
 """
@@ -32,6 +33,16 @@ class StartedRecord(msgspec.Struct, frozen=True, tag="started"):
     name: str = ""
 
 
+class OutputRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="output"):
+    """The solution has written something to stderr."""
+
+    test_id: str
+    node: str
+    data: bytes
+    skipped: int = 0
+    """How many bytes after it are left out."""
+
+
 class FinishedRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="finished"):
     """A test has ended, its fixtures included."""
 
@@ -56,7 +67,7 @@ class CrashedRecord(msgspec.Struct, frozen=True, tag="crashed"):
     message: str
 
 
-Record = CollectedRecord | StartedRecord | FinishedRecord | CrashedRecord
+Record = CollectedRecord | StartedRecord | OutputRecord | FinishedRecord | CrashedRecord
 
 decode = msgspec.json.Decoder(Record).decode
 _encoder = msgspec.json.Encoder()

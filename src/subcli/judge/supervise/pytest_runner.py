@@ -23,6 +23,7 @@ from subcli.judge.supervise.pytest_records import (
     CollectedRecord,
     CrashedRecord,
     FinishedRecord,
+    OutputRecord,
     Record,
     StartedRecord,
     decode,
@@ -100,6 +101,11 @@ class PytestRun:
                 self._running = _CurrentTest(test_id, asyncio.get_running_loop().time())
                 self._results.starting(name or _name_of(test_id))
                 self._watchdog.begin(self._problem.limits.test_seconds)
+            case OutputRecord():
+                if self._results.printed is not None:
+                    self._results.printed.add(
+                        record.data, "stderr", record.test_id, record.node, skipped=record.skipped
+                    )
             case FinishedRecord():
                 self._watchdog.end()
                 left = await self._watchdog.clear()

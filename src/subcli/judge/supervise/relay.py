@@ -57,9 +57,16 @@ class Relay:
         speaker: `>` or `<`.
         transcript: Where it is noted.
         goes_on: Whether the speaker has not begun to end.
+        on_data: Called with what the speaker says.
     """
 
-    def __init__(self, speaker: str, transcript: Transcript, goes_on: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        speaker: str,
+        transcript: Transcript,
+        goes_on: Callable[[], bool],
+        on_data: Callable[[bytes], None] | None = None,
+    ) -> None:
         self.reading, self._target = os.pipe()
         """`reading` is for the listener."""
         self._source, self.writing = os.pipe()
@@ -69,6 +76,7 @@ class Relay:
         self._speaker = speaker
         self._transcript = transcript
         self._goes_on = goes_on
+        self._on_data = on_data
         self._unsent = b""
         self._is_source_open = self._is_target_open = True
         self._is_released = False
@@ -101,6 +109,8 @@ class Relay:
                 self._close_target()
             return
         self._transcript.add(self._speaker, data)
+        if self._on_data is not None:
+            self._on_data(data)
         if self._is_target_open:
             self._unsent = data
             self._send()

@@ -13,6 +13,7 @@ from subcli.judge.events import NOT_MEASURED, GroupResult, Measured
 from subcli.judge.evidence import Evidence
 from subcli.judge.outcome import Outcome, outcome_of
 from subcli.judge.process.text import ServerPaths
+from subcli.judge.supervise.live_output import LiveOutput
 from subcli.judge.supervise.run_traces import RunTraces
 
 RUNNING_TOLD_AFTER_S = 1.0
@@ -31,6 +32,7 @@ class Results:
         analyst: Explains failures.
         paths: What is removed.
         is_contended: Whether what runs, or ran last, had to wait for the machine.
+        printed: Takes what tests print while they run; None if nobody wants it.
         traces: Packs the traces of failures.
     """
 
@@ -42,7 +44,10 @@ class Results:
         paths: ServerPaths,
         is_contended: Callable[[], bool],
         traces: RunTraces,
+        *,
+        printed: LiveOutput | None = None,
     ) -> None:
+        self.printed = printed
         self._emit = emit
         self._traces = traces
         self.drain = drain

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import marshal
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,8 @@ class Run:
     """How many tests had ended when it began."""
     read: int = 0
     """How much of what it wrote to stderr has been read."""
+    told: int = 0
+    """How much of it has been told while it ran."""
 
 
 class LaunchedRun(msgspec.Struct, frozen=True):
@@ -171,6 +173,22 @@ class Runs:
     def forget(self, runs: Iterable[Run]) -> None:
         """These runs were ended."""
         self._ended.update(run.launcher for run in runs)
+
+    def fresh_output(self) -> Iterator[tuple[int, bytes, int]]:
+        """What runs have written to stderr since the last call.
+
+        Yields:
+            how many tests had ended when the run began, what it wrote, and how many bytes after that are left out.
+        """
+        for run in self._begun.values():
+            with suppress(FileNotFoundError), Path(f"{self._records}.{run.launcher}").open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if size > run.told:
+                    file.seek(run.told)
+                    data = file.read(_READ_BYTES)
+                    skipped = max(0, size - run.told - len(data))
+                    run.told += len(data) + skipped
+                    yield run.test, data, skipped
 
     def stderr(self, test: int) -> str:
         """What runs of the first `test` tests have written to stderr since the last call, cut if it is long."""

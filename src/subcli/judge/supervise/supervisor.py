@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from subcli.judge import events
 from subcli.judge.analysis.explain import Analyst
 from subcli.judge.debugging import Debugged
 from subcli.judge.evidence import Evidence
+from subcli.judge.job import OutputLimits
 from subcli.judge.languages.language import Language
 from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process.limits import over_limit
@@ -21,6 +23,7 @@ from subcli.judge.process.starter import Plans
 from subcli.judge.process.text import ServerPaths
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.build import BuildResult, build, missing_program
+from subcli.judge.supervise.live_output import LiveOutput
 from subcli.judge.supervise.pytest_process import PytestProcess
 from subcli.judge.supervise.pytest_runner import node_plan, run_pytest
 from subcli.judge.supervise.results import Results
@@ -44,6 +47,8 @@ class Order:
     """How the programs of the problem's author are started, in the order of `CaseSet.tools`."""
     tells_grades: bool = False
     """Whether the caller wants `Graded` as well."""
+    output: OutputLimits | None = None
+    """How much the caller wants to be told of what is printed."""
     traced: bool = False
     """Whether the caller wants traces of failed tests as well."""
     only: tuple[str, ...] = ()
@@ -72,6 +77,7 @@ class Order:
             scratch=Path(value["scratch"]),
             tools=tuple(map(_tool_plan, value["tools"])),
             tells_grades=value["tells_grades"],
+            output=None if value["output"] is None else OutputLimits(**value["output"]),
             traced=value["traced"],
             only=tuple(value["only"]),
             debugged=Debugged(**value["debugged"]) if value["debugged"] else None,
@@ -105,8 +111,14 @@ class Supervisor:
             [str(path) for path in order.problem.directories],
             (str(order.scratch), str(order.scratch.parent)),
         )
+        self._printed: LiveOutput | None = None
+        if order.output is not None:
+            unread = channel.transport.get_write_buffer_size
+            self._printed = LiveOutput(order.output, self._send, self._paths.strip, unread)
         traces = RunTraces(order.files, self._paths)
-        self._results = Results(self._emit, channel.drain, analyst, self._paths, self._is_contended, traces)
+        self._results = Results(
+            *(self._emit, channel.drain, analyst, self._paths, self._is_contended, traces), printed=self._printed
+        )
         self._ended_with_build = False
 
     def _is_contended(self) -> bool:
@@ -120,12 +132,20 @@ class Supervisor:
         return watchdog
 
     def _emit(self, event: events.Event) -> None:
+        if self._printed is not None:
+            # What was printed before comes first.
+            self._printed.tell(ended=str(event["test_id"]) if event["type"] == "test_result" else None)
+        self._send(event)
+
+    def _send(self, event: events.Event) -> None:
         self._channel.write(events.encode(event))
 
     async def run(self) -> None:
         """Emit every event up to `complete`."""
         started = time.monotonic()
         verdict = await self._judge()
+        if self._printed is not None:
+            self._printed.close()
         if not self._ended_with_build:
             self._emit(events.status_update("completed" if verdict == "passed" else "failed"))
         elapsed = round((time.monotonic() - started) * 1000)
@@ -162,7 +182,10 @@ class Supervisor:
         order, results = self._order, self._results
         if self._started is not None:
             plan = node_plan(order.problem, order.plans.run, command)
-            plan = replace(plan, traced=order.traced, only=order.only, debugged=order.debugged)
+            tells_output = self._printed is not None
+            plan = replace(
+                plan, traced=order.traced, only=order.only, debugged=order.debugged, tells_output=tells_output
+            )
             return await run_pytest(order.problem, plan, self._started, watchdog, results)
         memory_mb = order.problem.limits.memory_mb if order.language.bounded_address_space else 0
         if order.problem.cases is not None:
@@ -206,10 +229,13 @@ class Supervisor:
             watchdog.begin_build(seconds)
             try:
                 started = watchdog.exempt_from_reaping
-                result = await build(order.plans.build, command, order.language.name, seconds, started)
+                told = None if self._printed is None else partial(self._printed.add, stream="build")
+                result = await build(order.plans.build, command, order.language.name, seconds, started, told)
             finally:
                 watchdog.end()
                 await watchdog.clear()
+        if self._printed is not None:
+            self._printed.tell(ended="")
         if watchdog.exceeded is not None:
             return BuildResult(over_limit(watchdog.exceeded, result.evidence), result.log)
         if result.evidence is not None and (shortage := watchdog.space.explains(result.log)):

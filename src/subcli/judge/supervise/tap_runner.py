@@ -25,6 +25,7 @@ from subcli.judge.process.starter import StartPlan, own_environment
 from subcli.judge.process.text import cut, decode_beginning
 from subcli.judge.process.watchdog import Watchdog
 from subcli.judge.supervise.child import Child, Pipe
+from subcli.judge.supervise.live_output import TURN_S
 from subcli.judge.supervise.results import Results
 from subcli.judge.supervise.runs import Run, Runs
 from subcli.judge.supervise.tap_parser import BailOut, Item, Parser, Plan, Point
@@ -87,12 +88,15 @@ class TapRun:
         self._watchdog.trust(child.pid, with_launchers=True)
         self._watchdog.begin(self._problem.limits.test_seconds)
         self._began = time.monotonic()
+        telling = None if self._results.printed is None else asyncio.create_task(self._keep_telling())
         try:
             if not await self._follow(pipe, child):
                 child.kill()
             code = await child.wait()
             await self._take(self._parser.finish())
         finally:
+            if telling is not None:
+                telling.cancel()
             self._watchdog.end()
             child.kill()
             child.close()
@@ -167,6 +171,17 @@ class TapRun:
         if items:
             await self._results.drain()
 
+    async def _keep_telling(self) -> None:
+        """Tell what the solution writes to stderr. The command reads its stdout."""
+        while True:
+            await asyncio.sleep(TURN_S)
+            self._tell_output()
+
+    def _tell_output(self) -> None:
+        if self._results.printed is not None:
+            for test, data, skipped in self._runs.fresh_output():
+                self._results.printed.add(data, "stderr", str(test + 1), skipped=skipped)
+
     def _announce(self, total: int | None) -> None:
         """Announce the tests once. Their number may not be known yet, because TAP allows the plan to come last."""
         if not self._announced:
@@ -176,6 +191,7 @@ class TapRun:
 
     def _point(self, point: Point) -> None:
         self._ended += 1
+        self._tell_output()
         stderr = self._runs.stderr(self._ended)
         evidence = self._with_runs(_evidence(point), stderr)
         if self._watchdog.exceeded is not None:

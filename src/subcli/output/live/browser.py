@@ -13,7 +13,7 @@ from subcli.output.text.theme import test_mark
 from subcli.shared.messages import TestResult
 
 Mode: TypeAlias = Literal["overview", "list", "test"]
-Action: TypeAlias = Literal["detach", "open", "copy"]
+Action: TypeAlias = Literal["detach", "open", "copy", "output"]
 
 LISTED_MAX: Final = 50_000
 """How many tests, of all submissions together, the lists have: they are the one part of the live view that grows."""
@@ -27,6 +27,7 @@ HELP: Final = (
     ("Esc", "go back"),
     ("f", "only tests that failed, or all"),
     ("/", "only tests whose names contain a text"),
+    ("l", "show or hide what is printed"),
     ("n p", "next or previous submission"),
     ("o", "open the submission's page in the browser"),
     ("c", "copy the place or the name of the test"),
@@ -37,6 +38,8 @@ HELP: Final = (
 _MOVES: Final = {"j": 1, "↓": 1, "k": -1, "↑": -1}
 _PAGES: Final = {"page down": 1, " ": 1, "page up": -1}
 _ENDS: Final = {"g": False, "⇱": False, "G": True, "⇲": True}
+_NOT_TYPED: Final = "↑↓→←⇱⇲"
+"""Keys whose names look like characters."""
 
 
 class Browser:
@@ -163,6 +166,8 @@ class Browser:
                 return "detach"
             case "o":
                 return "open"
+            case "l":
+                return "output"
             case "c":
                 return "copy" if self.selected is not None else None
             case "?":
@@ -189,7 +194,7 @@ class Browser:
             self.is_typing, self.wanted = False, ""
         elif key == "backspace":
             self.wanted = self.wanted[:-1]
-        elif len(key) == 1 and len(self.wanted) < FILTER_CHARS_MAX:
+        elif len(key) == 1 and key not in _NOT_TYPED and len(self.wanted) < FILTER_CHARS_MAX:
             self.wanted += key
         self._restart()
 

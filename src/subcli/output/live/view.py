@@ -2,7 +2,8 @@
 
 :mod:`subcli.output.live.frame` and :mod:`subcli.output.live.overview` decide what a frame shows, of bounded snapshots;
 :mod:`subcli.output.live.screen` writes it. Keys change what :mod:`subcli.output.live.browser` looks at, and
-:mod:`subcli.output.live.browsing` shows that instead. For this alone results are kept; other events cost nothing here.
+:mod:`subcli.output.live.browsing` shows that instead. For this alone results are kept, and for
+:mod:`subcli.output.live.pane` the latest lines that were printed; other events cost nothing here.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from subcli.core.submission import Connection
 from subcli.output.live import browsing, frame, overview, summary
 from subcli.output.live.browser import Browser
 from subcli.output.live.keyboard import Keyboard
+from subcli.output.live.pane import OutputPane
 from subcli.output.live.roster import Roster, Urgency
 from subcli.output.live.screen import Screen
 from subcli.output.text import parts
 from subcli.output.text.lines import Block, Line
 from subcli.output.view import Ending, SnapshotSource, ViewEvent
-from subcli.shared.messages import StatusUpdate, TestResult
+from subcli.shared.messages import Output, StatusUpdate, TestResult
 from subcli.shared.protocol import STATUS_RANKS
 
 FRAME_S: Final = 0.1
@@ -43,6 +45,10 @@ class Operator(Protocol):
 
     def open_page(self, submission_id: int, url: str) -> str:
         """Open a submission's page in the browser; return what to say about it."""
+        ...
+
+    def ask_for_output(self) -> str:
+        """Ask for what builds and tests print; return what to say about it."""
         ...
 
 
@@ -95,6 +101,7 @@ class LiveView:
         clock: Returns monotonic seconds.
         compact: List only failed tests.
         operator: Does what keys ask for; ``None``: keys do nothing.
+        logs: Show what builds and tests print from the beginning.
 
     Attributes:
         result_rows: How many rows of test results the last frame made.
@@ -110,6 +117,7 @@ class LiveView:
         *,
         compact: bool = False,
         operator: Operator | None = None,
+        logs: bool = False,
     ) -> None:
         self._stdout = stdout
         self._stderr = stderr
@@ -117,6 +125,7 @@ class LiveView:
         self._compact = compact
         self._operator = operator
         self._browser = Browser()
+        self._pane = OutputPane(is_shown=logs)
         self._screen = Screen(stderr, Keyboard(self.press if operator is not None else None))
         self._watched: dict[int, _Watched] = {}
         self._roster: Roster[_Watched] = Roster()
@@ -150,9 +159,12 @@ class LiveView:
             return
         if isinstance(event, TestResult):
             watched.running = None
+            self._pane.settle(submission_id)
             if self._operator is not None:
                 self._browser.add(submission_id, event)
             self._roster.changed(watched.place)
+        elif isinstance(event, Output):
+            self._pane.add(submission_id, event)
         elif isinstance(event, StatusUpdate):
             since = self._clock() - (event.running_ms or 0.0) / 1000
             watched.running = frame.Running(event.running_test, since) if event.running_test else None
@@ -205,6 +217,10 @@ class LiveView:
                     )
                 case "copy":
                     self._copy()
+                case "output":
+                    self._pane.is_shown ^= True
+                    if self._pane.is_shown:
+                        self._browser.note = self._operator.ask_for_output()
         self._draw(self._clock())
 
     def _selected(self) -> SnapshotSource:
@@ -222,6 +238,11 @@ class LiveView:
         roster = self._roster
 
         def make(viewport: frame.Viewport) -> frame.Frame:
+            height = self._pane.height(viewport)
+            made = above(viewport._replace(lines=viewport.lines - height))
+            return self._pane.below(made, viewport, several=len(roster) > 1)
+
+        def above(viewport: frame.Viewport) -> frame.Frame:
             if self._browser.is_used:
                 return browsing.browsed(roster[self._browser.current].frame_input(now), self._browser, now, viewport)
             if len(roster) == 1:

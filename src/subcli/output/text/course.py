@@ -26,6 +26,9 @@ _TEXT_CHARS: Final = 400
 _AFTER_WEIGHT: Final = 4
 """What follows the violation is shown once for so many rows before it."""
 
+_MARK_WEIGHT: Final = 4
+"""A change of a role, a crash or a partition is shown from as many times as far away as a message."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -142,8 +145,9 @@ def nearest(rows: Sequence[Row], moment: int) -> Iterator[int]:
     """The indexes of the rows in the order of their importance: what broke the rule, then what is near to it."""
     yield from (index for index, row in enumerate(rows) if row.broke_rule)
 
-    def distance(index: int) -> int:
-        return moment - index if index < moment else _AFTER_WEIGHT * (index - moment + 1)
+    def distance(index: int) -> float:
+        away = moment - index if index < moment else _AFTER_WEIGHT * (index - moment + 1)
+        return away if rows[index].kind == "message" else away / _MARK_WEIGHT
 
     yield from sorted((index for index, row in enumerate(rows) if not row.broke_rule), key=distance)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from rich.style import Style
 
+from subcli.core.submission import LOCAL_ID
 from subcli.output.text.diff import Spot, comparison, first_difference, value_text
 from subcli.output.text.lines import CODE_PREFIXES, Line, clip, verbatim, wrap
 from subcli.output.text.theme import ACCENT, ARROW, DIM, ELLIPSIS, GUTTER, PLAIN, STRONG
@@ -21,6 +23,8 @@ STDERR_ALONE: Final = "stderr:\n"
 """How an output begins that contains nothing else."""
 _TEXT_CELLS: Final = 500
 _RERUN: Final = "run it again: "
+_DRAW: Final = "draw it: "
+_SEED: Final = "seed: "
 
 
 class TextLimits(NamedTuple):
@@ -153,14 +157,24 @@ def given(text: str | None, width: int, limits: TextLimits, title: str = "input"
 
 
 def rerun(result: TestResult, width: int, limits: TextLimits) -> list[Line]:
-    """Return how to run a test again, if the server says so, and the seed of the network in which it failed."""
-    lines = []
-    if result.rerun and result.rerun.strip():
-        command = wrap(result.rerun, width - len(_RERUN), limits.message)
-        lines = [Line("" if index else _RERUN, DIM).pad_to(len(_RERUN)).put(part) for index, part in enumerate(command)]
-    if result.seed is not None:
-        lines.append(Line("seed: ", DIM).put(clip(str(result.seed), width - len("seed: "))))
+    """Return how to run a test again and to see what happened, if the server says so, and the seed of its network."""
+    told = [
+        (_RERUN, result.rerun or ""),
+        (_DRAW, _draw(result)),
+        (_SEED, "" if result.seed is None else str(result.seed)),
+    ]
+    lines: list[Line] = []
+    for label, text in told:
+        parts = wrap(text, width - len(_RERUN), limits.message) if text.strip() else []
+        lines += [Line("" if index else label, DIM).pad_to(len(_RERUN)).put(part) for index, part in enumerate(parts)]
     return lines
+
+
+def _draw(result: TestResult) -> str:
+    """The command that draws how a test failed; empty if the server has not kept it."""
+    if not result.has_trace or result.submission_id in (None, LOCAL_ID):
+        return ""
+    return f"subcli status {result.submission_id} --test {shlex.quote(result.test_name)} --diagram"
 
 
 def analysis(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from rich.style import Style
@@ -118,7 +119,9 @@ def _fitting(blocks: dict[int, list[Line]], count: int, room: int) -> list[int]:
         if sum(len(blocks[each]) for each in tried) + gaps > room:
             break
         chosen = tried
-    return chosen
+    # A row that is left out alone takes the line of its gap.
+    between = {after - 1 for before, after in pairwise((-1, *chosen, count)) if after - before == 2}
+    return sorted((*chosen, *(index for index in between if len(blocks.get(index, ())) == 1)))
 
 
 def _frame(trace: RunTrace, rows: Sequence[Row], width: int) -> _Frame:

@@ -336,6 +336,22 @@ class EventPageResponse(BaseModel):
     epoch: str | None = Field(description=_EPOCH)
 
 
+class OutputPageResponse(BaseModel):
+    """A page of what a submission's build and tests have printed."""
+
+    submission_id: int
+    output: list[dict[str, Any]] = Field(
+        description="Messages of the type `output`, in order, with `stream`, `text`, `output_seq`, `after_seq` and, "
+        "where they apply, `test_id` and `node`."
+    )
+    more: bool = Field(description="Whether there are pieces after `last_output`.")
+    last_output: int = Field(
+        description="The number of the last piece on this page; pass it as `output_after` to continue. "
+        "Less than `output_after` if there are not so many."
+    )
+    epoch: str | None = Field(description=_EPOCH)
+
+
 class ErrorResponse(BaseModel):
     """An error, described in one sentence."""
 

@@ -60,6 +60,7 @@ Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of result
 User = Annotated[str | None, Query(max_length=256, description="Whose; for teachers.")]
 All = Annotated[bool, Query(description="Whether to list everybody's, if no `user` is given; for teachers.")]
 AfterSeq = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only events after this position.")]
+OutputAfter = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only pieces after this number.")]
 EventLimit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of results.")]
 IdempotencyKey = Annotated[
     str | None,
@@ -87,7 +88,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
-        features = ["resume", "idempotency", "feed", "traces", *(() if demo else _WITH_LOGINS)]
+        features = ["resume", "idempotency", "feed", "traces", "output", *(() if demo else _WITH_LOGINS)]
         return models.InfoResponse(
             name="subcli",
             version=version("subcli-watch"),
@@ -293,6 +294,20 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
             events=[json.loads(record.text) for record in page.records],
             more=page.more,
             last_seq=page.records[-1].seq if page.records else min(after_seq, page.last_seq),
+            epoch=page.epoch,
+        )
+
+    @router.get(f"{_ONE}/output", responses=error_responses(401, 404, 422, 429))
+    async def list_output(
+        found: Annotated[Snapshot, Depends(find)], output_after: OutputAfter = 0, limit: EventLimit = 500
+    ) -> models.OutputPageResponse:
+        """Get a page of what the build and the tests have printed. It is deleted some time after the verdict."""
+        page = await store.run(store.outputs.page, found.id, output_after, limit)
+        return models.OutputPageResponse(
+            submission_id=found.id,
+            output=[json.loads(record.text) for record in page.records],
+            more=page.more,
+            last_output=page.records[-1].seq if page.records else min(output_after, page.last_seq),
             epoch=page.epoch,
         )
 

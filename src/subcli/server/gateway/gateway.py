@@ -21,12 +21,13 @@ from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send
 from subcli.server.gateway.watcher import RefusedError, Source, Watcher
 from subcli.server.gateway.wheel import Wheel
 from subcli.server.limits import FullError, Rate
+from subcli.server.log.interleaved import InterleavedReader
 from subcli.server.log.matching import Cursor, Wanted
 from subcli.server.log.records import UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
 from subcli.server.settings import ServerLimits
-from subcli.shared.protocol import CloseCode
+from subcli.shared.protocol import OUTPUT, CloseCode
 
 _log: Final = logging.getLogger(__name__)
 _PREFIX: Final = "/ws/submissions/"
@@ -108,7 +109,8 @@ class Gateway:
             return
         submission_id = _submission_id(scope)
         identity = await self._identity(scope, query, submission_id)
-        after = _after_seq(query)
+        after = _position(query, "after_seq")
+        output_after = _position(query, "output_after") if _wants_output(query) else None
         epoch = query.get("epoch", [""])[-1] or None
         await self._check_visible(submission_id, identity)
         await self._check_connect_rate(identity)
@@ -116,7 +118,12 @@ class Gateway:
             await self._take_slot(stack, _slot(submission_id, identity), self._limits.connections)
             stack.enter_context(socket.served())
             subscription = stack.enter_context(self._journal.subscribe(submission_id))
-            reader = self._journal.reader(subscription, submission_id, after, epoch)
+            events = self._journal.reader(subscription, submission_id, after, epoch)
+            reader: Source = events
+            if output_after is not None:
+                output = stack.enter_context(self._journal.subscribe_to_output(submission_id))
+                pieces = self._journal.output_reader(output, submission_id, output_after, epoch)
+                reader = InterleavedReader(events, pieces)
             with log_context(submission=submission_id):
                 self._let_watch(stack, socket, identity, reader)
 
@@ -224,8 +231,13 @@ def _token(scope: Scope, query: _Query) -> str | None:
     return tokens[0] if tokens else None
 
 
-def _after_seq(query: _Query) -> int:
-    text = query.get("after_seq", ["0"])[-1]
+def _position(query: _Query, name: str) -> int:
+    text = query.get(name, ["0"])[-1]
     if not _NUMBER.match(text):
-        raise RefusedError(CloseCode.POLICY_VIOLATION, "after_seq must be a non-negative number")
+        raise RefusedError(CloseCode.POLICY_VIOLATION, f"{name} must be a non-negative number")
     return int(text)
+
+
+def _wants_output(query: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the client asks for what builds and tests print: `?events=output`. Other words may follow some day."""
+    return OUTPUT in ",".join(query.get("events", ())).split(",")

@@ -18,18 +18,18 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from subcli.judge import Job, Problem
+from subcli.judge import Job, OutputLimits, Problem
 from subcli.judge.events import CONTENDED, RUN_TRACE, packed_of
 from subcli.judge.local import can_replay
 from subcli.judge.process.shortage import is_shortage
 from subcli.server.log.bus import Subscription
 from subcli.server.log.comparison import JUDGED
 from subcli.server.log.feed import Journal
-from subcli.server.log.records import Append, Claim, EndedError, Failure, Record, StaleFenceError
+from subcli.server.log.records import Append, Claim, EndedError, Failure, OutputRecord, Record, StaleFenceError
 from subcli.server.log.store import Store
 from subcli.server.settings import ServerLimits
 from subcli.shared.encoding import timestamp
-from subcli.shared.protocol import TERMINAL_STATUSES
+from subcli.shared.protocol import OUTPUT, TERMINAL_STATUSES
 
 Event: TypeAlias = Mapping[str, Any]
 Judge: TypeAlias = Callable[[Job], AsyncIterator[Event]]
@@ -71,6 +71,9 @@ class Judging:
         self._judge = judge
         self.claim = claim
         self._position = claim.last_seq
+        self._output_position = claim.output_seq
+        self._output_left = self._limits.output_bytes - claim.output_bytes
+        """How many bytes of output may still be stored."""
         self._under_way = 0
         """How many events of ours are being appended after that position."""
         self._foreign = asyncio.Event()
@@ -112,7 +115,9 @@ class Judging:
             the verdict; how the judge failed; None if the submission is to be judged again alone.
         """
         claim = self.claim
-        job = Job(self._problem, claim.language, claim.files, claim.attempt, alone, traced=True)
+        left = self._output_left
+        output = OutputLimits(left, self._limits.output_per_s) if left > 0 else None
+        job = Job(self._problem, claim.language, claim.files, claim.attempt, alone, output, traced=True)
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue(_BUFFER_EVENTS)
         reading = asyncio.create_task(self._read_judge(job, events))
         try:
@@ -229,8 +234,10 @@ class Judging:
         while True:
             try:
                 claim = self.claim
-                wanted = Append(claim.submission_id, batch, claim.fence, self._position, claim.epoch)
-                self._under_way = len(batch)
+                wanted = Append(
+                    *(claim.submission_id, batch, claim.fence, self._position, claim.epoch, self._output_position)
+                )
+                self._under_way = sum(event["type"] != OUTPUT for event in batch)
                 records = await self._journal.append(wanted)
             except (EndedError, StaleFenceError):
                 raise LostClaimError from None
@@ -239,10 +246,18 @@ class Judging:
                     raise
                 await asyncio.sleep(_RETRY_DELAY_S)
             else:
-                self._position = records[-1].seq
+                self._note_position(records)
                 return
             finally:
                 self._under_way = 0
+
+    def _note_position(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if isinstance(record, OutputRecord):
+                self._output_position = record.seq
+                self._output_left -= len(record.text)
+            else:
+                self._position = record.seq
 
     async def _keep_lease(self, judging: asyncio.Task[Any] | None) -> None:
         """Renew the lease; stop judging when it is lost, at once if others have appended to the log."""

@@ -76,6 +76,8 @@ class Workers:
         self._queue = queue
         self._metrics = metrics
         self._lease_s = limits.lease_s
+        self._keep_output_s = limits.output_keep_s
+        self._cleanup_s = limits.cleanup_s
         self._attempts = limits.attempts
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._queue_moved = asyncio.Event()
@@ -88,6 +90,7 @@ class Workers:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
             group.create_task(self._update_positions())
+            group.create_task(self._delete_output())
             if (service := self._service) is not None:
                 group.create_task(service.run())
                 for _ in range(service.concurrency):
@@ -280,6 +283,13 @@ class Workers:
             raise
         finally:
             self._queue.put(claim.submission_id)
+
+    async def _delete_output(self) -> None:
+        """Delete what submissions have printed, some time after their verdicts."""
+        while True:
+            with log_and_continue("deleting old output"):
+                await self._store.run(self._store.outputs.delete_old, self._keep_output_s)
+            await asyncio.sleep(self._cleanup_s)
 
     async def _update_positions(self) -> None:
         """Publish new queue positions when submissions have been claimed, here or elsewhere."""

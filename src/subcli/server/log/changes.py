@@ -10,24 +10,36 @@ from typing import Any, Final, TypeAlias
 
 from subcli.server.log.driver import Statements, assignments, marks
 from subcli.server.log.lookup import ENDED
-from subcli.server.log.records import EndedError, Record, encode_within, record, storable
+from subcli.server.log.records import EndedError, OutputRecord, Record, encode_within, record, storable, text_frame
 from subcli.server.log.tables import submissions
 from subcli.shared.encoding import timestamp
-from subcli.shared.protocol import TERMINAL_STATUSES
+from subcli.shared.protocol import OUTPUT, TERMINAL_STATUSES
 
 _STATUS_OF_VERDICT: Final = {"passed": "completed", "build_failed": "build_failed", "cancelled": "cancelled"}
 # The columns that number_events reads. Without the files, which would be read and decoded for each event.
 STATE: Final = [
     submissions.c[name]
     for name in (
-        *("id", "status", "last_seq", "fence", "final_status", "total_tests", "started_at"),
+        *(
+            "id",
+            "status",
+            "last_seq",
+            "output_seq",
+            "output_bytes",
+            "fence",
+            "final_status",
+            "total_tests",
+            "started_at",
+        ),
         *("attempt", "losses", "failures", "problem", "language", "epoch"),
     )
 ]
 _NAMES: Final = tuple(column.name for column in STATE)
 _STATES: Final = f"SELECT {', '.join(_NAMES)} FROM submissions WHERE id IN ({{}})"
 _AFTER: Final = "SELECT seq, payload, type FROM events WHERE {} AND seq > {} ORDER BY seq"
+_OUTPUT_AFTER: Final = "SELECT output_seq, payload FROM outputs WHERE {} AND output_seq > {} ORDER BY output_seq"
 _INSERT: Final = "INSERT INTO events (submission_id, seq, type, payload) VALUES ({})"
+_INSERT_OUTPUT: Final = "INSERT INTO outputs (submission_id, output_seq, payload) VALUES ({})"
 _UPDATE: Final = "UPDATE submissions SET {} WHERE {}"
 
 
@@ -60,21 +72,31 @@ def records_after(transaction: Statements, row: State, position: int) -> tuple[R
     return tuple(record(seq, text, last=kind == ENDED, epoch=row.epoch) for seq, text, kind in found)
 
 
+def output_after(transaction: Statements, row: State, position: int) -> tuple[Record, ...]:
+    """Read the output of a locked row after a position."""
+    dialect = transaction.dialect
+    statement = _OUTPUT_AFTER.format(assignments(dialect, ["submission_id"]), marks(dialect, 1))
+    found = transaction.exec_driver_sql(statement, (row.id, position)).fetchall()
+    return tuple(_output_record(number, text, row.epoch) for number, text in found)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What an append writes.
 
     Attributes:
-        records: the appended events.
+        records: the appended events and pieces of output.
         events: rows of `events`; none if the log has these events already.
         submission_id: whose row changes,
-        columns: and in which columns.
+        columns: and in which columns; none if nothing is to be written.
+        outputs: rows of `outputs`.
     """
 
     records: tuple[Record, ...]
     events: Sequence[tuple[int, int, str, str]]
     submission_id: int
     columns: Mapping[str, Any]
+    outputs: Sequence[tuple[int, int, str]] = ()
 
 
 def number_events(row: State, batch: Sequence[Mapping[str, Any]], now: float) -> Change:
@@ -89,12 +111,23 @@ def number_events(row: State, batch: Sequence[Mapping[str, Any]], now: float) ->
         TypeError: an event cannot be represented in JSON.
     """
     stamp = timestamp(now)
-    changes: dict[str, Any] = {"last_seq": row.last_seq + len(batch)}
-    records = []
-    rows = []
-    for seq, event in enumerate(batch, row.last_seq + 1):
+    seq, number, size = row.last_seq, row.output_seq, row.output_bytes
+    changes: dict[str, Any] = {}
+    records: list[Record] = []
+    rows: list[tuple[int, int, str, str]] = []
+    outputs: list[tuple[int, int, str]] = []
+    for event in batch:
         if "final_status" in changes:
             raise EndedError
+        if event["type"] == OUTPUT:
+            number += 1
+            place = {"submission_id": row.id, "output_seq": number, "after_seq": seq}
+            text = encode_within({"timestamp": stamp, **event, **place})
+            size += len(text)
+            records.append(_output_record(number, text, row.epoch))
+            outputs.append((row.id, number, text))
+            continue
+        seq += 1
         identity = {"submission_id": row.id, "seq": seq}
         if seq == 1 and row.epoch is not None:
             identity["epoch"] = row.epoch
@@ -102,7 +135,15 @@ def number_events(row: State, batch: Sequence[Mapping[str, Any]], now: float) ->
         records.append(record(seq, text, last=event["type"] == ENDED, epoch=row.epoch))
         rows.append((row.id, seq, event["type"], text))
         changes.update(_consequences(changes.get("status", row.status), event, now))
-    return Change(tuple(records), rows, row.id, changes)
+    if rows:
+        changes["last_seq"] = seq
+    if outputs:
+        changes |= {"output_seq": number, "output_bytes": size}
+    return Change(tuple(records), rows, row.id, changes, outputs)
+
+
+def _output_record(number: int, text: str, epoch: str | None) -> Record:
+    return OutputRecord(number, text, text_frame(text.encode()), last=False, epoch=epoch)
 
 
 def _consequences(status: str, event: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -145,9 +186,11 @@ def write_changes(transaction: Statements, changes: Sequence[Change]) -> None:
     dialect = transaction.dialect
     if rows := [row for change in changes for row in change.events]:
         transaction.exec_driver_sql(_INSERT.format(marks(dialect, 4)), rows)
+    if outputs := [row for change in changes for row in change.outputs]:
+        transaction.exec_driver_sql(_INSERT_OUTPUT.format(marks(dialect, 3)), outputs)
     by_columns: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     for change in changes:
-        if change.events:
+        if change.columns:
             columns = change.columns
             values = (*(_stored(name, value) for name, value in columns.items()), change.submission_id)
             by_columns.setdefault(tuple(columns), []).append(values)

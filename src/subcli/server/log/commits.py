@@ -18,8 +18,8 @@ from typing import Any, Final
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from subcli.server.log.appending import Records
-from subcli.server.log.bus import Bus
-from subcli.server.log.records import Append
+from subcli.server.log.bus import Bus, MemoryBus
+from subcli.server.log.records import Append, OutputRecord
 from subcli.server.log.store import Store
 
 _log: Final = logging.getLogger(__name__)
@@ -52,11 +52,16 @@ class GroupCommit:
 
     It publishes itself, because the caller of an append may be cancelled while the transaction is under way; the
     watchers get the events all the same.
+
+    Args:
+        bus: for events.
+        output_bus: for output.
     """
 
-    def __init__(self, store: Store, bus: Bus) -> None:
+    def __init__(self, store: Store, bus: Bus, output_bus: Bus | None = None) -> None:
         self._store = store
         self._bus = bus
+        self._output_bus = output_bus or MemoryBus()
         self._pending: list[_Pending] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_committing = False
@@ -137,8 +142,13 @@ class GroupCommit:
             self._publish(each, records)
 
     def _publish(self, each: _Pending, records: Records) -> None:
+        output = [record for record in records if isinstance(record, OutputRecord)]
+        events = [record for record in records if not isinstance(record, OutputRecord)] if output else records
         try:
-            self._bus.publish(each.wanted.submission_id, records)
+            if output:
+                self._output_bus.publish(each.wanted.submission_id, output)
+            if events:
+                self._bus.publish(each.wanted.submission_id, events)
         except Exception:
             # They are committed: refusing them now would have them appended twice. Watchers read them from the log.
             _log.exception("submission %s: events were committed but not published", each.wanted.submission_id)

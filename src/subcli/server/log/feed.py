@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final
 
 from subcli.server.log.appending import Records
-from subcli.server.log.bus import ARRIVALS, Bus, Relay, Subscription
+from subcli.server.log.bus import ARRIVALS, Bus, MemoryBus, Relay, Subscription
 from subcli.server.log.commits import GroupCommit
 from subcli.server.log.records import Append, Claim, EventPage, Failure, LogEnd, Record, ReplacedError, record
 from subcli.server.log.requeue import Able
@@ -40,13 +40,15 @@ class Journal:
 
     Args:
         compare_s: seconds between comparisons of a watched stream's position with the log.
+        output_bus: carries what builds and tests print. Default: one for this process alone.
     """
 
-    def __init__(self, store: Store, bus: Bus, compare_s: float = 30.0) -> None:
+    def __init__(self, store: Store, bus: Bus, compare_s: float = 30.0, output_bus: Bus | None = None) -> None:
         self._store = store
         self._bus = bus
+        self._output_bus = output_bus or MemoryBus()
         self._compare_s = compare_s
-        self._commits = GroupCommit(store, bus)
+        self._commits = GroupCommit(store, bus, self._output_bus)
 
     async def append(self, wanted: Append) -> Records:
         """Commit events, together with what others append now, and publish them.
@@ -150,16 +152,37 @@ class Journal:
     async def _page(self, submission_id: int, position: int, limit: int) -> EventPage:
         return await self._store.run(self._store.lookup.page, submission_id, position, limit)
 
+    def subscribe_to_output(self, submission_id: int) -> AbstractContextManager[Subscription]:
+        """Subscribe to what the build and the tests of a submission print."""
+        return self._output_bus.subscribe(submission_id)
+
+    def output_reader(
+        self, subscription: Subscription, submission_id: int, after: int, epoch: str | None = None
+    ) -> Reader:
+        """A reader of the pieces of output after number `after`, which has subscribed to them."""
+        return Reader(subscription, partial(self._output_page, submission_id), after, epoch)
+
+    async def _output_page(self, submission_id: int, number: int, limit: int) -> EventPage:
+        return await self._store.run(self._store.outputs.page, submission_id, number, limit)
+
     async def compare_positions(self) -> None:
         """Until cancelled, tell the bus how far the logs reach for which it may have lost messages."""
         while True:
             await compare_once(self._bus, await self._bus.suspects(self._compare_s), self._ends)
+
+    async def compare_output(self) -> None:
+        """Do the same for output."""
+        while True:
+            await compare_once(self._output_bus, await self._output_bus.suspects(self._compare_s), self._output_ends)
 
     async def _ends(self, ids: Collection[int]) -> Mapping[int, LogEnd]:
         ends = await self._store.run(self._store.lookup.ends, ids)
         if ARRIVALS in ids:
             ends[ARRIVALS] = LogEnd(await self._store.run(self._store.matching.newest), None)
         return ends
+
+    async def _output_ends(self, ids: Collection[int]) -> Mapping[int, LogEnd]:
+        return await self._store.run(self._store.outputs.ends, ids)
 
 
 async def compare_once(
@@ -254,6 +277,15 @@ class Reader:
             # A replica of the log may lag behind the bus; reading it without a pause would be a busy loop.
             await asyncio.sleep(_LOG_BEHIND_DELAY_S)
         return page.records
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to read in the log."""
+        return self._is_behind
+
+    def reread(self) -> None:
+        """Read the log next, whatever the bus has told."""
+        self._is_behind = True
 
     def took(self, records: Sequence[Record]) -> None:
         """Note what was handed to the one that this reader has parked."""

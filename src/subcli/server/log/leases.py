@@ -66,6 +66,8 @@ class Leases:
             owner=user,
             waited_s=max(0.0, now - waiting_since),
             epoch=row.epoch,
+            output_seq=row.output_seq,
+            output_bytes=row.output_bytes,
         )
 
     def renew(self, claim: Claim, lease_s: float) -> bool:

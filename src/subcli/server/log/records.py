@@ -65,6 +65,11 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRecord(Record):
+    """A piece of what a build or a test has printed. It is no part of the log: `seq` counts the pieces."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewSubmission:
     """A submission to be created. `problem` is a slug."""
 
@@ -105,6 +110,8 @@ class Claim:
     Attributes:
         owner: the name of the user who submitted it.
         waited_s: how long it waited for this claim, in seconds: since it was submitted, or came back into the queue.
+        output_seq: how many pieces of output earlier claims have stored,
+        output_bytes: and how many bytes.
     """
 
     submission_id: int
@@ -117,6 +124,8 @@ class Claim:
     owner: str
     waited_s: float
     epoch: str | None = None
+    output_seq: int = 0
+    output_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +154,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Events for a submission's log, to be committed together.
+    """Events for a submission's log, and output between them, to be committed together.
 
     Attributes:
-        batch: events without `seq` and `submission_id`; `timestamp` is added where it is missing.
+        batch: events without `seq` and `submission_id`; `timestamp` is added where it is missing. Those of the type
+            `output` are numbered and stored apart from the others.
         fence: the claim's fence; None if no claim is needed.
         epoch: the name of the log that is meant; None if any is.
         after: the last seq, if nobody but the caller appends. A batch that is already in the log after it, because
             the answer to its COMMIT was lost, is not written again.
+        output_after: the same for the number of the last piece of output.
     """
 
     submission_id: int
@@ -160,6 +171,7 @@ class Append:
     fence: int | None = None
     after: int | None = None
     epoch: str | None = None
+    output_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,22 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from subcli.server.log.appending import Records, append_to, committed, locked, summary_so_far
-from subcli.server.log.changes import Change, State, number_events, records_after, states_of, write_changes
+from subcli.server.log.changes import (
+    Change,
+    State,
+    number_events,
+    output_after,
+    records_after,
+    states_of,
+    write_changes,
+)
 from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.driver import Statements, writing
 from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.matching import Matching
+from subcli.server.log.outputs import Outputs
 from subcli.server.log.records import (
     Append,
     EndedError,
@@ -53,6 +62,7 @@ from subcli.server.log.requeue import (
 from subcli.server.log.run_traces import RunTraces
 from subcli.server.log.tables import submissions, write_probes
 from subcli.server.log.waiting import WaitingSubmissions
+from subcli.shared.protocol import OUTPUT
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +80,7 @@ class Store:
         leases: which worker judges which submission.
         interruptions: what goes back to the queue without a verdict.
         waiting: what those are told who wait.
+        outputs: what builds and tests have printed.
         run_traces: the traces of failed tests.
 
     Args:
@@ -83,6 +94,7 @@ class Store:
         self.leases = Leases(engine, clock)
         self.interruptions = Interruptions(engine, clock)
         self.waiting = WaitingSubmissions(engine, clock)
+        self.outputs = Outputs(engine, clock)
         self.run_traces = RunTraces(engine)
         self._read = reading(engine)
         self._write = engine
@@ -225,8 +237,11 @@ class Store:
         if wanted.epoch not in (None, row.epoch) or (after is not None and row.last_seq < after):
             # A backup was restored: the log that this worker wrote to is gone, or its end is.
             raise StaleFenceError
-        if after is not None and row.last_seq == after + len(batch):
-            return Change(records_after(transaction, row, after), (), row.id, {})
+        if after is not None and _is_written(row, after, wanted):
+            records = records_after(transaction, row, after)
+            if row.output_seq > wanted.output_after:
+                records += output_after(transaction, row, wanted.output_after)
+            return Change(records, (), row.id, {})
         if row.final_status is not None:
             raise EndedError
         return number_events(row, batch, self._clock())
@@ -259,6 +274,14 @@ class Store:
         """
         with self._write.begin() as connection:
             connection.execute(update(write_probes).values(written_at=self._clock()))
+
+
+def _is_written(row: State, after: int, wanted: Append) -> bool:
+    """Whether the row is as it is after this append. A transaction writes all of it or nothing."""
+    outputs = sum(event["type"] == OUTPUT for event in wanted.batch)
+    if outputs and row.output_seq != wanted.output_after + outputs:
+        return False
+    return bool(row.last_seq == after + len(wanted.batch) - outputs)
 
 
 def _next_turn(connection: Connection, owner_id: int) -> int:

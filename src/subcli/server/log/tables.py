@@ -134,6 +134,9 @@ submissions: Final = Table(
     Column("build_log", Text),
     Column("total_tests", Integer),
     Column("last_seq", BIG, nullable=False),
+    # How many pieces of output were stored, and how many bytes; also when they have been deleted.
+    Column("output_seq", BIG, nullable=False, server_default="0"),
+    Column("output_bytes", BIG, nullable=False, server_default="0"),
     # Its place among those that wait: first by turn, then by id. See subcli.server.log.requeue.
     Column("turn", BIG, nullable=False, server_default="0"),
     # The attempt that is under way or comes next; 0 before the first one.
@@ -216,6 +219,15 @@ events: Final = Table(
     Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
     Column("seq", BIG, primary_key=True, autoincrement=False),
     Column("type", String(32), nullable=False),
+    Column("payload", Text, nullable=False),
+)
+
+# What builds and tests print, piece by piece: bounded, and deleted some time after the verdict. No part of the log.
+outputs: Final = Table(
+    "outputs",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id"), primary_key=True),
+    Column("output_seq", BIG, primary_key=True, autoincrement=False),
     Column("payload", Text, nullable=False),
 )
 

@@ -45,14 +45,15 @@ class RedisBus:
     Args:
         redis: for publishing; subscriptions use a separate connection to the same Redis.
         local: the bus of this process's own watchers.
+        what: what it carries, `events` or `output`; part of the channels' names.
     """
 
-    def __init__(self, redis: Redis, local: MemoryBus) -> None:
+    def __init__(self, redis: Redis, local: MemoryBus, what: str = "events") -> None:
         self._redis = redis
         self._local = local
-        self._outbox = Outbox(redis)
-        self._channels = f"{namespace(redis)}events:"
-        self.availability = Availability("events are read from the log meanwhile", "events come over Redis")
+        self._outbox = Outbox(redis, what)
+        self._channels = f"{namespace(redis)}{what}:"
+        self.availability = Availability(f"{what}: read from the log meanwhile", f"{what}: coming over Redis")
         self._compared_at = 0.0
         self._suspects: set[int] = set()
         # There are suspects, or Redis went away or came back.

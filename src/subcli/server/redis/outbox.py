@@ -77,16 +77,20 @@ def decode(message: bytes) -> int | tuple[Record, ...]:
 
 
 class Outbox:
-    """Keeps what is to be published, in order, and sends it."""
+    """Keeps what is to be published, in order, and sends it.
 
-    def __init__(self, redis: Redis) -> None:
+    Args:
+        what: what the records are, `events` or `output`; part of the channels' names.
+    """
+
+    def __init__(self, redis: Redis, what: str = "events") -> None:
         self._redis = redis
-        self._channels = f"{namespace(redis)}events:"
+        self._channels = f"{namespace(redis)}{what}:"
         self._records: dict[int, list[Record]] = {}
         self._heads: dict[int, int] = {}
         self._bytes = 0
         self._filled = asyncio.Event()
-        self.availability = Availability("events are read from the log meanwhile", "events are published over Redis")
+        self.availability = Availability(f"{what}: read from the log meanwhile", f"{what}: published over Redis")
 
     def put(self, submission_id: int, records: Sequence[Record]) -> None:
         """Publish these soon, or when Redis is back."""

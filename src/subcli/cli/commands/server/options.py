@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import typer
 
@@ -12,6 +13,11 @@ from subcli.cli.common import Common, expanded, whole_number
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
+if TYPE_CHECKING:
+    from subcli.server import ServerLimits
+
+_MAX_DIGITS: Final = 7
+"""of a limit."""
 _NEEDED = (
     "fastapi",
     "uvicorn",
@@ -49,6 +55,10 @@ Languages: TypeAlias = Annotated[
         callback=expanded,
         help="File with more languages. Default: languages.toml in --problems.",
     ),
+]
+SetLimit: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set-limit", metavar="NAME=N", help="Set a limit, such as logins-address=100."),
 ]
 Concurrency: TypeAlias = Annotated[
     int | None,
@@ -244,3 +254,26 @@ def address(text: str | None) -> tuple[str, int] | None:
         fault = ": its port is not a number from 0 to 65535" if colon and host else ""
         raise UsageError(f"{text!r} is not a valid HOST:PORT{fault}.", hint="Examples: 127.0.0.1:9464, [::1]:9464.")
     return host, int(port)
+
+
+def limits_of(wanted: Sequence[str], **others: Any) -> ServerLimits:
+    """The limits that ``--set-limit`` sets.
+
+    Args:
+        wanted: its values.
+        others: more fields.
+
+    Raises:
+        UsageError: One of them is no limit, or no number.
+    """
+    from subcli.server.settings import ADJUSTABLE, ServerLimits
+
+    changes: dict[str, int] = {}
+    for text in wanted:
+        name, _, number = text.partition("=")
+        if name not in ADJUSTABLE:
+            raise UsageError(f"{name!r} is not a limit.", hint=f"Limits: {', '.join(ADJUSTABLE)}.")
+        if not (number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS and int(number)):
+            raise UsageError(f"{number!r} is not a valid number for {name}.", hint=f"Example: --set-limit {name}=100.")
+        changes[ADJUSTABLE[name]] = int(number)
+    return ServerLimits(**others, **changes)

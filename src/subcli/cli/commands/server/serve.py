@@ -5,9 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -24,12 +23,14 @@ from subcli.cli.commands.server.options import (
     RedisUrl,
     SandboxChoice,
     SandboxRead,
+    SetLimit,
     address,
     data_directory,
     default_data_dir,
     forget_secrets,
     given_or_in_file,
     hide_environment,
+    limits_of,
     require_server_extra,
     start_audit_log,
     start_logging,
@@ -39,7 +40,7 @@ from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from subcli.server import Authentication, Ready, ServerLimits, ServerSettings
+    from subcli.server import Authentication, Ready, ServerSettings
 
 
 Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")]
@@ -65,10 +66,6 @@ AccessTokenSeconds: TypeAlias = Annotated[
         "--access-token-seconds", metavar="N", parser=whole_number(1), hidden=True, help="Lifetime, for tests."
     ),
 ]
-SetLimit: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--set-limit", metavar="NAME=N", help="Set a limit, such as logins-address=100."),
-]
 TrustedProxy: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -80,8 +77,6 @@ TrustedProxy: TypeAlias = Annotated[
 RootPath: TypeAlias = Annotated[
     str, typer.Option("--root-path", metavar="PATH", help="Path under which a proxy serves it, such as /judge.")
 ]
-_MAX_DIGITS: Final = 7
-"""of a limit."""
 StopWithStdin: TypeAlias = Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)]
 
 
@@ -134,7 +129,7 @@ def register(app: typer.Typer) -> None:
             problems_dir=problems,
             languages=languages,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
-            limits=_limits(set_limit or (), access_token_seconds),
+            limits=limits_of(set_limit or (), access_token_s=access_token_seconds),
             authentication=_authentication(streams) if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
@@ -188,20 +183,6 @@ def _authentication(streams: Streams) -> Authentication:
 
     key = given_or_in_file(streams, streams.env.get("SUBCLI_SECRET_KEY"), "SUBCLI_SECRET_KEY")
     return Authentication(Secret(key) if key else None)
-
-
-def _limits(wanted: Sequence[str], access_token_s: int) -> ServerLimits:
-    from subcli.server.settings import ADJUSTABLE, ServerLimits
-
-    changes: dict[str, int] = {}
-    for text in wanted:
-        name, _, number = text.partition("=")
-        if name not in ADJUSTABLE:
-            raise UsageError(f"{name!r} is not a limit.", hint=f"Limits: {', '.join(ADJUSTABLE)}.")
-        if not (number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS and int(number)):
-            raise UsageError(f"{number!r} is not a valid number for {name}.", hint=f"Example: --set-limit {name}=100.")
-        changes[ADJUSTABLE[name]] = int(number)
-    return ServerLimits(access_token_s=access_token_s, **changes)
 
 
 def _origin(text: str) -> str:

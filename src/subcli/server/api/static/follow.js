@@ -22,6 +22,7 @@ export async function follow(submission, api, say, changed) {
     say("connecting", "connecting");
     const end = await connect(submission, api, say, changed);
     if (submission.verdict !== null) return say("closed", "ended");
+    if (end.isReopening) continue;
     if (end.progressed) attempts = refusals = 0;
     const what = end.tooManyBadFrames ? "give up" : reconnect.meaning(end.code);
     if (what === "absent") throw new NotFound();
@@ -41,6 +42,16 @@ export async function follow(submission, api, say, changed) {
   }
 }
 
+// Gets what was printed, over REST: where there is no socket, and when the submission has ended.
+export async function fetchOutput(submission, api) {
+  if (!submission.wantsOutput) return;
+  for (let more = true; more; ) {
+    const page = await api.get(`/submissions/${submission.id}/output?output_after=${submission.printed.seq}`);
+    for (const piece of page.output) submission.receive(piece);
+    more = page.more === true && page.output.length > 0;
+  }
+}
+
 // Opens one socket and resolves when it has ended.
 async function connect(submission, api, say, changed) {
   let token = "";
@@ -52,6 +63,8 @@ async function connect(submission, api, say, changed) {
   const query = new URLSearchParams(token ? { token } : {});
   if (submission.seq) query.set("after_seq", submission.seq);
   if (submission.epoch) query.set("epoch", submission.epoch);
+  if (submission.wantsOutput) query.set("events", "output");
+  if (submission.wantsOutput && submission.printed.seq) query.set("output_after", submission.printed.seq);
   const url = new URL(`../ws/submissions/${submission.id}?${query}`, location.href.replace(/^http/, "ws"));
   const socket = new WebSocket(url);
   return new Promise((resolve) => new Wire(socket, submission, api, say, changed, resolve));
@@ -72,6 +85,7 @@ class Wire {
 
   constructor(socket, submission, api, say, changed, resolve) {
     Object.assign(this, { socket, submission, api, changed, resolve });
+    submission.reopen = () => this.#end(1000, "", { isReopening: true });
     this.stable = null;
     this.dead = null;
     this.heartbeat = setInterval(() => this.#ping(), reconnect.PING_S * 1000);
@@ -140,10 +154,11 @@ class Wire {
 
   #badFrame() {
     this.#bad += 1;
-    if (this.#bad >= reconnect.BAD_FRAMES) this.#end(1006, "", true);
+    if (this.#bad >= reconnect.BAD_FRAMES) this.#end(1006, "", { tooManyBadFrames: true });
   }
 
-  #end(code, reason, tooManyBadFrames = false) {
+  #end(code, reason, more = {}) {
+    this.submission.reopen = null;
     clearInterval(this.heartbeat);
     clearTimeout(this.stable);
     clearTimeout(this.dead);
@@ -151,7 +166,7 @@ class Wire {
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close(1000);
     const words = code === 1012 ? "the server is restarting" : code === 4029 ? "too many watchers" : "connection lost";
-    this.resolve({ code, reason, words, tooManyBadFrames, progressed: this.#progressed });
+    this.resolve({ code, reason, words, ...more, progressed: this.#progressed });
   }
 }
 
@@ -165,6 +180,7 @@ export async function poll(submission, api, say, changed) {
       if (!submission.isSameLog(snapshot.epoch, snapshot.last_seq)) throw new Replaced();
       const { tests } = await api.get(`/submissions/${submission.id}/tests`);
       failed = 0;
+      await fetchOutput(submission, api).catch(() => {});
       for (const message of missed(submission, snapshot, tests)) submission.receive(message);
       changed();
       if (submission.verdict !== null) return say("closed", "ended");

@@ -1,7 +1,7 @@
 // A submission's page: connects state, connection and view, and asks for a login if the server requires one.
 
 import { Api, Refused } from "./api.js";
-import { GivenUp, LoginNeeded, NotFound, Replaced, follow } from "./follow.js";
+import { GivenUp, LoginNeeded, NotFound, Replaced, fetchOutput, follow } from "./follow.js";
 import { listen, showDiagram } from "./diagram.js";
 import { Submission } from "./state.js";
 import { show, showConnection, showTime, showTitle } from "./view.js";
@@ -58,6 +58,14 @@ function failed(error) {
   if (!isNotFound && !(error instanceof Refused) && !(error instanceof GivenUp) && !(error instanceof TypeError)) throw error;
 }
 
+// Only a reader who opens the pane costs the server anything.
+at("output").addEventListener("toggle", () => {
+  changed();
+  if (submission.wantsOutput) return;
+  submission.wantsOutput = true;
+  if (submission.verdict !== null) fetchOutput(submission, api).then(changed, () => {});
+  else submission.reopen?.();
+});
 async function draw({ test, name }) {
   try {
     showDiagram(await api.get(`/submissions/${id}/tests/${encodeURIComponent(test)}/trace`), name);

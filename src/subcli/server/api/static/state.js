@@ -1,5 +1,7 @@
 // The state of one submission, and how messages change it. Pure: no page, socket or clock.
 
+import { Printed } from "./output.js";
+
 // Without a prototype, because keys come from outside.
 const RANKS = { __proto__: null, pending: 0, queued: 0, submitted: 0, building: 1, built: 2, deploying: 3, testing: 4, running: 4 };
 const FINAL = new Set(["completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled"]);
@@ -32,6 +34,10 @@ export class Submission {
     this.startedAt = null;
     this.verdict = null;
     this.summary = null;
+    this.printed = new Printed();
+    // Whether to ask for what is printed, and how to ask on an open socket, if there is one.
+    this.wantsOutput = false;
+    this.reopen = null;
     this.comparedTo = null;
     this.running = null;
   }
@@ -139,6 +145,10 @@ const CHANGES = {
     if (submission.analyses.size >= MOST_ANALYSES) submission.analyses.delete(submission.analyses.keys().next().value);
     submission.analyses.set(key, message);
     return true;
+  },
+
+  output(submission, message) {
+    return submission.printed.receive(message);
   },
 
   complete(submission, message) {

@@ -2,6 +2,7 @@
 
 import { cards } from "./cards.js";
 import { element, keep, printable } from "./dom.js";
+import { showOutput } from "./output.js";
 import { showGroups, showTests } from "./tables.js";
 import { amount, compared, duration, glyph, isPoints, number, points, words } from "./words.js";
 
@@ -18,6 +19,7 @@ export function show(submission) {
   keep(at("cards"), made);
   showGroups(submission);
   showTests(submission);
+  showOutput(submission);
 }
 
 export function showTitle(submission) {
