@@ -37,6 +37,13 @@ def test_counts_by_status(status: str, counts: Counts) -> None:
 
 @pytest.mark.parametrize("first", ["passed", "failed", "error", "skipped", "flaky"])
 @pytest.mark.parametrize("last", ["passed", "failed", "error", "skipped", "flaky"])
+def test_last_result_of_a_test_decides_whether_it_fails(first: str, last: str) -> None:
+    """A repeated test that passes at last does not."""
+    assert tally(result("A", first), result("A", last)).has_failures == (last not in ("passed", "skipped"))
+
+
+@pytest.mark.parametrize("first", ["passed", "failed", "error", "skipped", "flaky"])
+@pytest.mark.parametrize("last", ["passed", "failed", "error", "skipped", "flaky"])
 def test_last_result_of_a_test_counts(first: str, last: str) -> None:
     """A repeated test is counted once, and is a failure only if its last result is."""
     again = result("A", last)

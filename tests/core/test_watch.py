@@ -635,3 +635,13 @@ def test_output_after_the_verdict_or_of_another_log_is_dropped() -> None:
     replaced = Watch(ID, epoch="a")
     replaced.take(event("status_update", 1, status="pending", epoch="b"))
     assert replaced.take(output(1)) == Received()
+
+
+def test_failures_are_known_without_a_snapshot() -> None:
+    """A view of thousands asks each of them in every frame; a failure that passes later is none."""
+    one = watch(result("a"), result("b", "skipped"))
+    assert not one.has_failures
+    one.take(result("a", "error"))
+    assert one.has_failures
+    one.take(result("a"))
+    assert not one.has_failures

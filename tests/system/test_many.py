@@ -217,7 +217,7 @@ async def test_unknown_problem(command: Commands) -> None:
     assert not server.connects
 
 
-@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"]])
+@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--logs"]])
 async def test_usage(command: Commands, more: Sequence[str]) -> None:
     """What to watch is said once."""
     done = await command("watch", "--mine", *more)

@@ -7,13 +7,15 @@ import contextlib
 import types
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from subcli.cli.common import Common
+from subcli.cli.runtime import Interrupts
 from subcli.cli.watching import options as options_module
 from subcli.cli.watching import run
+from subcli.cli.watching.operator import TerminalOperator
 from subcli.cli.watching.options import Options
 from subcli.client.session import Session
 from subcli.core.errors import WatchTimeoutError
@@ -166,3 +168,19 @@ def test_page_that_goes_with_the_command_is_not_named(
     options = Options(timeout=0.01, has_page=has_page, started=clock.now)
     assert run.submit(common, here.streams, options, SETTINGS, job) == 7
     assert ("http" in here.out.getvalue()) is shown
+
+
+def test_output_of_a_feed_is_for_single_watches() -> None:
+    """The key says so; with sessions of their own it asks each of them."""
+    asked: list[str] = []
+
+    class Asked:
+        def ask_for_output(self) -> None:
+            asked.append("asked")
+
+    operator = TerminalOperator(cast(Interrupts, None), SETTINGS)
+    assert "`subcli watch ID`" in operator.ask_for_output()
+    operator.sessions = [cast(Session, Asked()), cast(Session, Asked())]
+    assert operator.ask_for_output() == ""
+    assert asked == ["asked", "asked"]
+    assert TerminalOperator(cast(Interrupts, None), None).ask_for_output() == ""

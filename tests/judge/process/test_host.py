@@ -295,7 +295,7 @@ async def test_files_of_a_case_are_laid_out_and_fetched(tmp_path: Path) -> None:
     wanted = [os.memfd_create("wanted") for _ in range(3)]
     script = "cd $0/case; cat input; wc -c < answer; cd feedback; echo why > message"
     script += "; mkdir score; echo more > nextpass.in"
-    names = {"files": ("input", "answer"), "wanted": ("message", "score", "missing")}
+    names = {"files": ("input", "answer"), "wanted": ("missing", "message", "score")}
     async with hosting(tmp_path) as (process, _):
 
         async def checked() -> tuple[Ran | None, bytes]:
@@ -308,7 +308,7 @@ async def test_files_of_a_case_are_laid_out_and_fetched(tmp_path: Path) -> None:
         ran, output = await checked()
         assert ran is not None
         assert (output, ran.found) == (b"1 2\n100000\n", ("message",))
-        assert [os.pread(each, 100, 0) for each in wanted] == [b"why\n", b"", b""]
+        assert [os.pread(each, 100, 0) for each in wanted] == [b"", b"why\n", b""]
         # For the pass after it, what the tool keeps is there, but not what asked for that pass.
         look = ("sh", "-c", f"cd {tmp_path}/case/feedback; ls")
         assert (await play(process, *look, keep=True))[1] == b"message\nnextpass.in\nscore\n"

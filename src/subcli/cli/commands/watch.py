@@ -81,6 +81,11 @@ def register(app: typer.Typer) -> None:
                 "`--mine` and `--problem` choose what to watch; they go with neither ids nor `--after-seq`.",
                 hint="`subcli watch --mine` or `subcli watch ID...`.",
             )
+        if many and logs:
+            raise UsageError(
+                "`--logs` is for single submissions; `--mine` and `--problem` follow many over one socket.",
+                hint="`subcli watch ID --logs`.",
+            )
         if after_seq is not None and len(numbers) != 1:
             raise UsageError("`--after-seq` needs exactly one id.", hint="Watch the others from their beginning.")
         from subcli.cli.watching import run

@@ -43,7 +43,9 @@ class TerminalOperator:
         """
         for session in self.sessions:
             session.ask_for_output()
-        return ""
+        # A feed has no sessions of its own. What is judged here tells its output anyway.
+        is_feed = not self.sessions and self._settings is not None
+        return "many share one socket: `subcli watch ID` shows what one of them prints" if is_feed else ""
 
     def open_page(self, submission_id: int, url: str) -> str:
         """Open a submission's page in the browser, unless the server sends the user elsewhere or it needs the terminal.
