@@ -23,12 +23,12 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --debug-node | --debugger | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --new-problem | --port | --problem | --problems | --profile | --redis | --replay | --root-path | --runner | --sandbox | --sandbox-read | --server | --set-limit | --svg | --test | --theme | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --svg | --test | --theme | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth token' | ' user' | ' user add' | ' user list' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -44,6 +44,7 @@ _subcli() {
         *' --database') kind=none ;;
         *' --debug-node') kind=none ;;
         *' --debugger') kind=words offered='pdb debugpy' ;;
+        *' --expires') kind=none ;;
         *' --host') kind=none ;;
         *' --junit-xml') kind=files ;;
         *' --language') kind=languages ;;
@@ -54,17 +55,21 @@ _subcli() {
         *' --max-attempts') kind=none ;;
         *' --metrics-address') kind=none ;;
         *' --min-score') kind=none ;;
+        *' --name') kind=none ;;
         *' --new-problem') kind=directories ;;
+        *' --output') kind=files ;;
         *' --port') kind=none ;;
         *' --problem') kind=problems ;;
         *' --problems') kind=directories ;;
         *' --profile') kind=profiles ;;
         *' --redis') kind=none ;;
         *' --replay') kind=none ;;
+        *' --role') kind=words offered='student teacher admin' ;;
         *' --root-path') kind=none ;;
         *' --runner') kind=words offered='cases pytest tap' ;;
         *' --sandbox') kind=words offered='auto bwrap none' ;;
         *' --sandbox-read') kind=files ;;
+        *' --scope') kind=words offered='submit read' ;;
         *' --server') kind=none ;;
         *' --set-limit') kind=none ;;
         *' --svg') kind=files ;;
@@ -81,9 +86,10 @@ _subcli() {
                     ' test') offered='--problem --language --case --replay --debug-node --debugger --diagram --follow-links --sandbox --timeout --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' watch') offered='--mine --problem --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' status') offered='--test --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' list') offered='--limit --problem --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' list') offered='--limit --problem --user --all --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' share') offered='--expires --revoke --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' init') offered='--language --new-problem --runner --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' doctor') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' serve') offered='--host --port --data-dir --problems --languages --concurrency --no-worker --database --redis --auth --allow-origin --trusted-proxy --root-path --set-limit --metrics-address --log-format --log-level --audit-log --sandbox --sandbox-read --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
@@ -100,31 +106,49 @@ _subcli() {
                     ' auth login') offered='--user --with-token --insecure-storage --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' auth logout') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' auth status') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth passwd') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' auth token') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth token create') offered='--name --expires --scope --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth token list') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' auth token revoke') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user') offered='--help -h' ;;
-                    ' user add') offered='--password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user add') offered='--role --password-stdin --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user import') offered='--output --dry-run --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user list') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' user remove') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user passwd') offered='--password-stdin --revoke-tokens --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user role') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user disable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user enable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user remove') offered='--with-submissions --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                 esac
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit test watch status list cancel open init doctor serve worker demo schema completion problems languages auth user' ;;
+                    ':0') kind=words offered='submit test watch status list cancel open share init doctor serve worker demo schema completion problems languages auth user' ;;
                     ' submit':*) kind=files ;;
                     ' test':*) kind=files ;;
                     ' watch':*) kind=ids ;;
                     ' status:0') kind=ids ;;
                     ' cancel:0') kind=ids ;;
                     ' open:0') kind=ids ;;
+                    ' share:0') kind=ids ;;
                     ' init:0') kind=problems ;;
                     ' init:1') kind=directories ;;
                     ' completion:0') kind=words offered='bash zsh fish' ;;
                     ' problems:0') kind=words offered='list show check' ;;
                     ' problems show:0') kind=problems ;;
                     ' problems check:0') kind=directories ;;
-                    ' auth:0') kind=words offered='login logout status token' ;;
-                    ' user:0') kind=words offered='add list remove' ;;
+                    ' auth:0') kind=words offered='login logout status passwd token' ;;
+                    ' auth token:0') kind=words offered='create list revoke' ;;
+                    ' auth token revoke:0') kind=none ;;
+                    ' user:0') kind=words offered='add import list passwd role disable enable remove' ;;
                     ' user add:0') kind=none ;;
+                    ' user import:0') kind=files ;;
+                    ' user passwd:0') kind=none ;;
+                    ' user role:0') kind=none ;;
+                    ' user role:1') kind=words offered='student teacher admin' ;;
+                    ' user disable:0') kind=none ;;
+                    ' user enable:0') kind=none ;;
                     ' user remove:0') kind=none ;;
                 esac
             fi ;;

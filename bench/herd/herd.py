@@ -111,7 +111,7 @@ class Herd:
         accounts = Accounts(self.engine, time.time, ServerLimits(), KEY.encode())
         hashed = Passwords(PasswordCost(passes=1, memory_kib=8, lanes=1)).hash(PASSWORD)
         for number in range(self._words.users):
-            accounts.add_user(f"user{number}", hashed)
+            accounts.users.add(f"user{number}", hashed)
 
     def fill(self) -> None:
         """Let the temporary directory of the third worker be filled."""

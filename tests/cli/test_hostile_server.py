@@ -16,15 +16,16 @@ from typing import Any, TypeAlias
 import pytest
 
 from subcli.cli import exits
-from subcli.cli.commands import cancel, doctor, init, languages, problems, status, submit
+from subcli.cli.commands import cancel, doctor, init, languages, problems, share, status, submit
 from subcli.cli.commands import list as list_command
 from subcli.cli.commands import open as open_command
-from subcli.cli.commands.auth import login
+from subcli.cli.commands.auth import access_tokens, login
 from subcli.cli.commands.auth import status as auth_status
 from subcli.cli.commands.auth import token as auth_token
 from subcli.cli.common import Common
 from subcli.cli.watching import run
 from subcli.cli.watching.options import Options
+from subcli.client.api import Whose
 from subcli.core.errors import SubcliError
 from subcli.output.terminal.report import report
 from subcli.shared.encoding import INVISIBLE
@@ -70,8 +71,17 @@ SUBMISSION = {"submission_id": 12, "id": 12, "problem": "lru", "problem_id": 2, 
     "status": "failed", "final_status": "failed", "summary": SUMMARY, "created_at": "2024-01-15T10:40:00Z",
     "finished_at": "2024-01-15T10:41:00Z", "url": f"{SERVER}/submissions/12", "build_log": "log",
     "error_message": "why"}  # fmt: skip
+FEATURES = ["resume", "idempotency", "access_tokens", "roles", "links"]
+ACCESS_TOKEN = {
+    "id": 1,
+    "name": "ci",
+    "scope": "read",
+    "created_at": "2026-11-28T05:00:00Z",
+    "expires_at": "2027-02-26T05:00:00Z",
+    "last_used_at": None,
+}
 ANSWERS: dict[str, Any] = {
-    "GET /info": {"name": "judge", "version": "1", "demo": False, "features": ["resume", "idempotency"]},
+    "GET /info": {"name": "judge", "version": "1", "demo": False, "features": FEATURES},
     "GET /problems": [PROBLEM],
     "GET /languages": {
         "languages": [
@@ -86,7 +96,13 @@ ANSWERS: dict[str, Any] = {
     "GET /submissions/12/tests": {"tests": [TEST]},
     "GET /submissions/12/tests/1/trace": TRACE,
     "POST /submissions/12/cancel": {"status": "cancelled", "final_status": "cancelled"},
-    "GET /auth/me": {"user": "ada"},
+    "GET /submissions/12/links": {"links": [{"id": 1, "created_at": "", "expires_at": ""}]},
+    "POST /submissions/12/links": {"id": 1, "url": f"{SERVER}/submissions/12#link=x", "expires_at": "2027-02-26T05:00"},
+    "DELETE /submissions/12/links": {"revoked": 2},
+    "GET /auth/me": {"user": "ada", "role": "student", "credential": "read", "token_name": "ci"},
+    "POST /auth/tokens": {**ACCESS_TOKEN, "token": "subcli_pat_x"},
+    "GET /auth/tokens": {"tokens": [ACCESS_TOKEN]},
+    "DELETE /auth/tokens/ci": ACCESS_TOKEN,
     "POST /auth/token": {"access_token": "abc", "refresh_token": "def"},
 }
 
@@ -112,6 +128,7 @@ def _submit_sql(common: Common, here: Captured) -> int:
 COMMANDS: dict[str, Command] = {
     "list": lambda common, here: list_command.run(common, here.streams, 20),
     "list of one": lambda common, here: list_command.run(common, here.streams, 20, "lru"),
+    "list of all": lambda common, here: list_command.run(common, here.streams, 20, whose=Whose()),
     "status": lambda common, here: status.run(common, here.streams, 12),
     "diagram": lambda common, here: status.draw(common, here.streams, 12),
     "diagram in sentences": lambda common, here: status.draw(common, here.streams, 12, test="One", plain=True),
@@ -128,16 +145,22 @@ COMMANDS: dict[str, Command] = {
     "auth login": lambda common, here: login.login(common, here.streams, None, with_token=True, insecure_storage=True),
     "auth status": lambda common, here: auth_status.status(common, here.streams),
     "auth token": lambda common, here: auth_token.token(common, here.streams),
+    "auth token create": lambda common, here: access_tokens.create(common, here.streams, "ci", 60, "read"),
+    "auth token list": lambda common, here: access_tokens.list_tokens(common, here.streams),
+    "auth token revoke": lambda common, here: access_tokens.revoke(common, here.streams, "ci"),
+    "share": lambda common, here: share.run(common, here.streams, 12, 60),
+    "share --revoke": lambda common, here: share.run_revoke(common, here.streams, 12),
 }
 ASKS: dict[str, list[str]] = {
     "list": ["GET /submissions"],
     "list of one": ["GET /submissions", "GET /problems"],
+    "list of all": ["GET /submissions"],
     "status": ["GET /submissions/12", "GET /submissions/12/tests"],
     "diagram": ["GET /submissions/12/tests/1/trace"],
     "diagram in sentences": ["GET /submissions/12/tests/1/trace"],
     "picture": ["GET /submissions/12/tests/1/trace", "GET /submissions/12/tests"],
     "cancel": ["POST /submissions/12/cancel"],
-    "open": ["GET /submissions/12"],
+    "open": ["GET /submissions/12", "GET /submissions/12/links"],
     "problems": ["GET /problems"],
     "problems show": ["GET /problems/lru"],
     "languages": ["GET /languages"],
@@ -148,6 +171,11 @@ ASKS: dict[str, list[str]] = {
     "auth login": ["GET /info", "GET /auth/me"],
     "auth status": ["GET /auth/me"],
     "auth token": ["GET /info"],
+    "auth token create": ["GET /info", "POST /auth/tokens"],
+    "auth token list": ["GET /auth/tokens"],
+    "auth token revoke": ["DELETE /auth/tokens/ci"],
+    "share": ["GET /info", "POST /submissions/12/links"],
+    "share --revoke": ["DELETE /submissions/12/links"],
 }
 
 

@@ -89,6 +89,18 @@ user list --data-dir BAD4
 user list --data-dir what?
 user list --database BAD
 user remove BAD --data-dir u
+user import BAD --data-dir u
+user import a.py --output BAD/x --data-dir u
+user passwd BAD --data-dir u
+user role BAD teacher --data-dir u
+user role ada BAD --data-dir u
+user disable BAD --data-dir u
+auth token create --name BAD {AT}
+auth token create --name ci --expires BAD {AT}
+auth token revoke BAD {AT}
+share BAD {AT}
+share 12 --expires BAD {AT}
+list --user BAD {AT}
 doctor {AT}
 doctor --profile BAD
 schema BAD

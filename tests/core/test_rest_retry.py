@@ -69,7 +69,7 @@ def test_rejected_request_is_always_repeated(status: int, kind: type[SubcliError
         (413, UsageError),
         (415, UsageError),
         (422, UsageError),
-        (403, ServerError),
+        (403, AuthError),
         (200, ServerError),
         (302, ServerError),
         (405, ServerError),
@@ -87,7 +87,14 @@ def test_final_answers_are_not_repeated(status: int, kind: type[SubcliError], re
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, ServerError), (409, ServerError), (413, UsageError), (415, ServerError), (422, ServerError)],
+    [
+        (400, ServerError),
+        (403, ServerError),
+        (409, ServerError),
+        (413, UsageError),
+        (415, ServerError),
+        (422, ServerError),
+    ],
 )
 def test_page_is_no_sentence_of_a_judge(status: int, kind: type[SubcliError]) -> None:
     """A judge says what is wrong in JSON; only a limit on the size is often that of a proxy."""

@@ -26,6 +26,7 @@ from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.trial import self_test
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.passwords import Passwords
+from subcli.server.accounts.permissions import Role
 from subcli.server.app import AuthConfig, create_app
 from subcli.server.jobs.service import service_of
 from subcli.server.log.database import open_database
@@ -111,8 +112,8 @@ class Live:
     services: Services
     sockets: AsyncExitStack = field(default_factory=AsyncExitStack)
 
-    def add_user(self, name: str, password: str = PASSWORD) -> None:
-        self.accounts.add_user(name, Passwords(CHEAP).hash(password))
+    def add_user(self, name: str, password: str = PASSWORD, role: Role = Role.STUDENT) -> None:
+        self.accounts.users.add(name, Passwords(CHEAP).hash(password), role)
 
     async def grant(self, **fields: str) -> httpx.Response:
         return await self.http.post("/api/auth/token", data=fields)
@@ -122,10 +123,10 @@ class Live:
         assert response.status_code == 200, response.text
         return dict(response.json())
 
-    async def be(self, name: str) -> dict[str, Any]:
+    async def be(self, name: str, role: Role = Role.STUDENT) -> dict[str, Any]:
         """Log in as this user for all further requests; the user is added if there is none."""
-        if name not in {user.name for user in self.accounts.list_users()}:
-            self.add_user(name)
+        if name not in {user.name for user in self.accounts.users.all()}:
+            self.add_user(name, role=role)
         granted = await self.log_in(name)
         self.http.headers["Authorization"] = f"Bearer {granted['access_token']}"
         return granted
@@ -331,6 +332,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
         *,
         auth: bool = False,
         origins: Sequence[str] = (),
+        clock: Callable[[], float] = time.time,
         redis: str | None = bus,
         **limits: Any,
     ) -> AsyncIterator[Live]:
@@ -343,7 +345,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             problems,
             service_of(judge, problems, 1, chosen),
             limits=chosen,
-            auth=AuthConfig(KEY, CHEAP) if auth else None,
+            auth=AuthConfig(KEY, CHEAP, clock) if auth else None,
             allowed_origins=origins,
             redis=None if redis is None else connect_redis(redis),
         )
@@ -355,7 +357,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             await started.wait()
             try:
                 async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as http:
-                    accounts = Accounts(engine, time.time, chosen, KEY)
+                    accounts = Accounts(engine, clock, chosen, KEY)
                     live = Live(url, http, judge, server, chosen, accounts, app.state.services)
                     async with live.sockets:
                         yield live

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "list": ("commands.list", "List your recent submissions, newest first."),
     "cancel": ("commands.cancel", "Stop judging a submission; its verdict becomes cancelled."),
     "open": ("commands.open", "Open a submission's page in the browser."),
+    "share": ("commands.share", "Make a link that shows a submission to others."),
     "init": ("commands.init", "Create a directory for solving or writing a problem."),
     "doctor": ("commands.doctor", "Check settings, server and login, and suggest fixes."),
     "serve": ("commands.server.serve", "Run a server on this machine."),
@@ -33,8 +34,8 @@ _COMMANDS: Final = {
     "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
     "problems": ("commands.problems", "List the problems; show or check one."),
     "languages": ("commands.languages", "List the languages that the server can run."),
-    "auth": ("commands.auth.group", "Log in and out of servers."),
-    "user": ("commands.server.user", "Manage a server's users."),
+    "auth": ("commands.auth.group", "Log in and out of servers; manage access tokens."),
+    "user": ("commands.server.user.group", "Manage a server's users."),
 }
 """The module of each command and its summary, in the order of the help."""
 

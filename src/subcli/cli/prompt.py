@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from subcli.cli.common import Common
@@ -81,6 +81,24 @@ async def ask_login(streams: Streams, user: str | None = None) -> tuple[str, Sec
         user = (await answer(streams, "User: ")).strip()
     password = await answer(streams, "Password: ", hidden=True) if user else ""
     return (user, Secret(password)) if user and password else None
+
+
+async def new_password(streams: Streams, question: str, check: Callable[[str], None]) -> str:
+    """Ask for a new password, twice.
+
+    Args:
+        check: raises if a password cannot be used, so that nobody repeats it in vain.
+
+    Raises:
+        UsageError: None was typed, or not the same one twice.
+    """
+    password = await answer(streams, question, hidden=True)
+    if not password:
+        raise UsageError("No password was given.", hint="Type it twice.")
+    check(password)
+    if password != await answer(streams, "Once more: ", hidden=True):
+        raise UsageError("The passwords do not match.", hint="Try again.")
+    return password
 
 
 async def confirm(streams: Streams, question: str) -> bool:

@@ -55,6 +55,12 @@ class ServerInfo(msgspec.Struct, frozen=True):
         return OUTPUT in self.features
 
 
+class Whose(NamedTuple):
+    """Whose submissions are listed: those of one user, or of everybody (``user`` is ``None``)."""
+
+    user: str | None = None
+
+
 class EventLog(NamedTuple):
     """The events after a position, and which log they are of (:meth:`subcli.core.watch.Watch.recognize`).
 
@@ -199,11 +205,17 @@ class Api:
         except RequestFailed:
             return False
 
-    async def submissions(self, *, limit: int, problem: str | None = None) -> list[Any]:
-        """Recent submissions, newest first."""
+    async def submissions(self, *, limit: int, problem: str | None = None, whose: Whose | None = None) -> list[Any]:
+        """Recent submissions, newest first.
+
+        Args:
+            whose: other people's; ``None``: one's own.
+        """
         params: dict[str, Any] = {"limit": limit}
         if problem is not None:
             params["problem"] = problem
+        if whose is not None:
+            params |= {"all": "true"} if whose.user is None else {"user": whose.user}
         return await self._http.request_with_retry("GET", "/submissions", decode=as_list, params=params)
 
     async def latest(self, *, limit: int, problem: str | None = None) -> list[Any]:
@@ -306,7 +318,50 @@ class Api:
 
         return await self._http.retry(send, repeatable=True)
 
+    # -- links ------------------------------------------------------------------------------------
+
+    async def create_link(self, submission_id: int, expires_in_s: int) -> Json:
+        """Make a link that shows one submission to whoever follows it."""
+        body = {"expires_in": expires_in_s}
+        return await self._change("POST", f"/submissions/{submission_id}/links", body)
+
+    async def links(self, submission_id: int) -> list[Any]:
+        """The links to a submission that work."""
+        return await self._http.request("GET", f"/submissions/{submission_id}/links", decode=as_list)
+
+    async def revoke_links(self, submission_id: int) -> Json:
+        """End all links to a submission."""
+        return await self._change("DELETE", f"/submissions/{submission_id}/links")
+
     # -- identity ---------------------------------------------------------------------------------
+
+    async def create_access_token(self, name: str, scope: str, expires_in_s: int) -> Json:
+        """Make an access token for machines."""
+        return await self._change("POST", "/auth/tokens", {"name": name, "scope": scope, "expires_in": expires_in_s})
+
+    async def access_tokens(self) -> list[Any]:
+        """One's own access tokens for machines, without their texts."""
+        return await self._http.request_with_retry("GET", "/auth/tokens", decode=as_list)
+
+    async def revoke_access_token(self, name: str) -> Json:
+        """Revoke an access token, by name or id."""
+        return await self._change("DELETE", f"/auth/tokens/{quote(name, safe='')}")
+
+    async def change_password(self, old: Secret, new: Secret) -> Json:
+        """Change one's own password; other sessions end."""
+        return await self._change(
+            "POST", "/auth/password", {"old_password": old.reveal(), "new_password": new.reveal()}
+        )
+
+    async def _change(self, method: str, path: str, json: object = None) -> Json:
+        """Send a request that is not repeated if its effect is unknown.
+
+        Raises:
+            SubcliError: it was refused, or nobody answered.
+        """
+        return await self._http.retry(
+            lambda: self._http.request(method, path, decode=as_object, json=json), repeatable=False
+        )
 
     async def watch_token(self, submission_id: int) -> Secret:
         """A token for one socket of this submission, valid for a minute (contract, section 6)."""

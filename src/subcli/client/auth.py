@@ -23,6 +23,7 @@ from subcli.client.network import error_detail
 from subcli.client.records import Credentials, Place, Tokens
 from subcli.core.errors import CredentialError
 from subcli.core.inputs import Refreshed
+from subcli.shared import opaque_token
 from subcli.shared.secret import Secret, is_token, redact
 
 RENEWAL_DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0)
@@ -73,7 +74,7 @@ class GivenToken:
     async def refresh(self, refused: Secret | None) -> Refreshed:
         """Always fails, with a hint."""
         if self._token:
-            return Refreshed(False, f"The token from {self._origin} is not accepted: set a valid one.")
+            return Refreshed(False, f"The token from {self._origin} is not accepted: {_another(self._token)}.")
         if self._withheld:
             return Refreshed(False, withheld_hint(self._withheld, self._server))
         return Refreshed(False, login_hint(self._server))
@@ -108,9 +109,15 @@ class SessionLogin:
             if self._tokens.access != refused:
                 return Refreshed(True, renewed=False)
             try:
-                return await self._renew() or Refreshed(False, login_hint(self._server))
+                return await self._renew() or Refreshed(False, self._hint())
             except CredentialError as error:
                 return Refreshed(False, f"{error.message} {error.hint}")
+
+    def _hint(self) -> str:
+        access = self._tokens.access
+        if opaque_token.is_ours(access.reveal()):
+            return f"The stored token is not accepted: {_another(access)}, or log in with a password."
+        return login_hint(self._server)
 
     async def _renew(self) -> Refreshed | None:
         """Get the next pair; ``None`` if there is none to be had."""
@@ -206,6 +213,13 @@ class Prompting:
                 return Refreshed(False, login_hint(self._server))
             self._inner = login
             return Refreshed(True)
+
+
+def _another(token: Secret) -> str:
+    """What to do about a token that is not accepted and cannot be renewed."""
+    if token.reveal().startswith(opaque_token.ACCESS):
+        return "set another one, from `subcli auth token create`"
+    return "set a valid one"
 
 
 def withheld_hint(origin: str, server: str) -> str:

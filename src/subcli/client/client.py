@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from subcli.client.api import Api, EventLog
+from subcli.client.api import Api, EventLog, Whose
 from subcli.client.auth import (
     Authenticator,
 )
@@ -151,13 +151,21 @@ class Client:
             return None
         return _find_id(problems, slug)
 
-    async def submissions(self, *, limit: int, problem: str | None = None) -> list[SubmissionRow]:
+    async def submissions(
+        self, *, limit: int, problem: str | None = None, whose: Whose | None = None
+    ) -> list[SubmissionRow]:
         """Recent submissions, newest first; entries without an id are dropped.
 
+        Args:
+            whose: other people's; ``None``: one's own.
+
         Raises:
-            SubcliError: there is no such problem; the hint may suggest another.
+            SubcliError: there is no such problem, and the hint may suggest another; or the server lists one's own only.
         """
-        if problem is None:
+        if whose is not None:
+            await self.require_feature("roles", "list other users' submissions")
+            entries = await self.api.submissions(limit=limit, problem=problem, whose=whose)
+        elif problem is None:
             entries = await self.api.submissions(limit=limit)
         else:
             entries = await self._submissions_to(problem, limit)
@@ -167,6 +175,24 @@ class Client:
             if submission_id is not None:
                 rows.append(read_row(entry, submission_id=submission_id, url=self.page_url(submission_id, entry)))
         return rows[:limit]
+
+    async def require_feature(self, feature: str, what: str) -> None:
+        """Make sure that the server can do something that not every server can.
+
+        Args:
+            feature: as ``GET /info`` names it.
+            what: it can, as a verb phrase.
+
+        Raises:
+            ServerError: it cannot.
+        """
+        info = await self.api.info_with_retry()
+        if feature in info.features:
+            return
+        if info.demo:
+            reason = f"This server runs in demo mode, without logins, and cannot {what}."
+            raise ServerError(reason, hint="`subcli serve --auth` starts one with logins.")
+        raise ServerError(f"This server cannot {what}.", hint="Is it up to date? `subcli doctor` shows its version.")
 
     async def _submissions_to(self, problem: str, limit: int) -> list[Any]:
         """Submissions to one problem, filtered here if the server ignores the filter (contract, section 6)."""

@@ -145,6 +145,12 @@ def unauthorized(reason: str, hint: str = "") -> AuthError:
     return AuthError(f"The server rejected the authentication{said}.", hint=hint or "Log in: `subcli auth login`.")
 
 
+def forbidden(reason: str) -> AuthError:
+    """The error for something that this user, or this token, may not do."""
+    message = f"The server does not allow this: {reason.rstrip('.')}."
+    return AuthError(message, hint="`subcli auth status` shows who you are.")
+
+
 def not_found() -> NotFoundError:
     """The error for an id that the server does not know or does not show to this user."""
     return NotFoundError(

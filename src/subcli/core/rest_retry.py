@@ -3,6 +3,7 @@
 =====================  ===========================================================================
 no response            if the server never responded: once more after 1 s; else if harmless, after the backoff
 401                    the caller authenticates again once; then stop (auth)
+403                    stop (auth): the server says what is not allowed; without JSON: stop (server)
 404                    stop (not found)
 407                    stop (network): the proxy requires credentials
 429, 503               wait ``Retry-After`` or the backoff; attempts used up: stop
@@ -25,6 +26,7 @@ from subcli.core.errors import (
     ServerError,
     SubcliError,
     UsageError,
+    forbidden,
     not_a_judge,
     proxy_credentials,
     rate_limited,
@@ -69,6 +71,8 @@ def repeat_request(
             return NetworkError(f"The server did not answer: {reason}.", hint=failed.hint or _LATER)
         case 401:
             return unauthorized(failed.reason)
+        case 403 if not failed.page:
+            return forbidden(reason)
         case 404:
             return NotFoundError(_sentence(reason), hint=_NOT_FOUND)
         case 407:

@@ -158,6 +158,7 @@ class SubmissionRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None
     summary: Summary
     raw: Raw
+    user: str | None = None
 
     def fields(self) -> dict[str, Any]:
         """All fields of the server, with the id and the page URL under our names."""
@@ -183,6 +184,7 @@ def read_row(raw: Raw, *, submission_id: int, url: str | None) -> SubmissionRow:
         created_at=value if isinstance(value := raw.get("created_at"), str) else None,
         summary=read_summary(raw.get("summary")),
         raw=raw,
+        user=value if isinstance(value := raw.get("user"), str) else None,
     )
 
 

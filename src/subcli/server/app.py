@@ -53,10 +53,17 @@ events. After `complete` the server closes with 1000.
 
 @dataclass(frozen=True)
 class AuthConfig:
-    """Settings of an application with logins: the key that signs tokens, and the cost of password hashes."""
+    """Settings of an application with logins.
+
+    Attributes:
+        key: signs tokens.
+        cost: of password hashes.
+        clock: Unix time in seconds, by which sessions, tokens and links expire.
+    """
 
     key: bytes
     cost: PasswordCost = field(default_factory=PasswordCost)
+    clock: Callable[[], float] = time.time
 
 
 def create_app(
@@ -159,10 +166,10 @@ def _make_auth(
 ) -> tuple[Identities, AuthServices | None]:
     if auth is None:
         return DemoIdentities(), None
-    accounts = Accounts(engine, time.time, limits, auth.key)
-    tokens = TokenIssuer(auth.key, limits, time.time)
+    accounts = Accounts(engine, auth.clock, limits, auth.key)
+    tokens = TokenIssuer(auth.key, limits, auth.clock)
     logins = Logins(store, accounts, tokens, Passwords(auth.cost), limiter, limits, is_judging(service))
-    return TokenIdentities(store, accounts, tokens, limits), AuthServices(logins, tokens)
+    return TokenIdentities(store, accounts, tokens, limits), AuthServices(accounts, logins, tokens)
 
 
 def _make_lifespan(
@@ -200,7 +207,7 @@ def _add_middleware(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(allowed_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", HEADER],
             expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"],
         )

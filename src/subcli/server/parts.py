@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from subcli.judge import Problem
+    from subcli.server.accounts.accounts import Accounts
     from subcli.server.accounts.identity import Identities
     from subcli.server.accounts.logins import Logins
     from subcli.server.accounts.tokens import TokenIssuer
@@ -108,6 +109,7 @@ def _between_processes(limits: ServerLimits, redis: Redis | None) -> tuple[Bus, 
 class AuthServices:
     """The services that a server with logins has in addition to one in demo mode."""
 
+    accounts: Accounts
     logins: Logins
     tokens: TokenIssuer
 

@@ -35,7 +35,7 @@ class ServerLimits:
     reads: int = 3000
     """Requests within `rate_window_s` by which a user may read submissions, results and logs; then 429,"""
     watch_tokens: int = 600
-    """and those for a watch token. Neither is limited in demo mode."""
+    """and those for a watch token, an access token or a link. Neither is limited in demo mode."""
     rate_window_s: float = 60.0
     """The time within which `connects`, `submits`, `reads` and `watch_tokens` count."""
     clients: int = 50_000
@@ -97,6 +97,18 @@ class ServerLimits:
     """and from one IPv6 /56."""
     cleanup_s: float = 600.0
     """How often each gateway deletes expired sessions and tokens."""
+    machine_tokens: int = 50
+    """Access tokens for machines that a user may have at the same time; then 409."""
+    machine_token_s: int = 366 * 86400
+    """The longest lifetime of one."""
+    machine_token_used_s: float = 60.0
+    """How often the last use of one is recorded at most."""
+    machine_token_kept_s: float = 90 * 86400.0
+    """How long an expired one is kept, so that its user is told that it has expired."""
+    links: int = 20
+    """Links to one submission that work at the same time; then 409."""
+    link_s: int = 366 * 86400
+    """The longest lifetime of one."""
     watch_token_s: int = 55
     """Lifetime of a watch token; less than 60 s even with `leeway_s`."""
     session_check_s: float = 2.0

@@ -28,6 +28,10 @@ PING: Final = "ping"
 
 PONG: Final = "pong"
 
+PASSWORD_MIN_LENGTH: Final = 8
+PASSWORD_MAX_LENGTH: Final = 1024
+"""Of our server, in characters."""
+
 TERMINAL_STATUSES: Final = frozenset(
     {"completed", "failed", "build_failed", "deploy_failed", "validation_failed", "cancelled", "error"}
 )

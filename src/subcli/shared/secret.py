@@ -31,6 +31,8 @@ _PATTERNS: Final = (
     (r"\b((?:bearer|basic)\s+)(?!\*\*\*)[A-Za-z0-9._~+/=-]{8,}", rf"\1{MASK}"),
     # scheme://user:password@host
     (r"""(\b[a-z][a-z0-9+.-]{0,20}://)(?!\*\*\*@)[^\s/"'<>]+@""", rf"\1{MASK}@"),
+    # Our own opaque tokens (subcli.shared.opaque_token), even with their ends cut off.
+    (r"\bsubcli_(?:pat|link)_[0-9A-Za-z]{6,}", MASK),
     # A JSON Web Token, wherever it stands (RFC 7519: three base64url parts, the first an object).
     (r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", MASK),
 )

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -104,16 +105,29 @@ def test_command_is_at_home_in_the_submission(tmp_path: Path) -> None:
 
 def test_pipe_of_the_results_cannot_be_opened_by_the_solution() -> None:
     """It runs as the same user, and would write results there. Only root may look into everybody's descriptors."""
-    script = "import os; print(os.stat(f'/proc/{os.getppid()}/fd').st_uid)"
-    drop = "import os, sys; os.setgroups([]); os.setresgid(9, 9, 9); os.setresuid(9, 9, 9)"
-    drop += "; os.execv(sys.argv[1], sys.argv[1:])"
-    command = ["/usr/bin/python3", "-I", "-S", str(GRADE), "printed", "x", "9", "/usr/bin/python3", "-c", script]
-    if os.geteuid() == 0:
-        command = [sys.executable, "-I", "-S", "-c", drop, *command]
-    environment = {"PATH": os.environ["PATH"], "TMPDIR": "/tmp"}
-    done = subprocess.run(command, cwd="/tmp", env=environment, capture_output=True, check=False)
-    if b"Permission denied" in done.stderr or b"can't open" in done.stderr:
-        pytest.skip("another user cannot read this checkout")
+    # Another user may not be able to read this checkout.
+    with tempfile.TemporaryDirectory(dir="/tmp") as readable:
+        Path(readable).chmod(0o755)
+        shutil.copy(GRADE, readable)
+        script = "import os; print(os.stat(f'/proc/{os.getppid()}/fd').st_uid)"
+        drop = "import os, sys; os.setgroups([]); os.setresgid(9, 9, 9); os.setresuid(9, 9, 9)"
+        drop += "; os.execv(sys.argv[1], sys.argv[1:])"
+        command = [
+            "/usr/bin/python3",
+            "-I",
+            "-S",
+            f"{readable}/{GRADE.name}",
+            "printed",
+            "x",
+            "9",
+            "/usr/bin/python3",
+            "-c",
+            script,
+        ]
+        if os.geteuid() == 0:
+            command = [sys.executable, "-I", "-S", "-c", drop, *command]
+        environment = {"PATH": os.environ["PATH"], "TMPDIR": "/tmp"}
+        done = subprocess.run(command, cwd="/tmp", env=environment, capture_output=True, check=False)
     assert done.stdout == b"0\n", done.stderr
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from subcli.server.accounts.accounts import Accounts, ReusedRefreshTokenError
 from subcli.server.accounts.hashing import BusyError
+from subcli.server.accounts.holders import Holder
 from subcli.server.accounts.identity import (
     DemoIdentities,
     Identity,
@@ -23,6 +24,7 @@ from subcli.server.accounts.identity import (
 )
 from subcli.server.accounts.logins import GrantError, Logins
 from subcli.server.accounts.passwords import Passwords
+from subcli.server.accounts.permissions import Role
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.limits import LimitedError, MemoryLimiter
 from subcli.server.log.store import Store
@@ -51,7 +53,7 @@ def clock() -> Clock:
 @pytest.fixture
 def accounts(engine: Engine, clock: Clock) -> Accounts:
     accounts = Accounts(engine, clock, LIMITS, KEY)
-    accounts.add_user("ada", Passwords(CHEAP).hash(PASSWORD))
+    accounts.users.add("ada", Passwords(CHEAP).hash(PASSWORD))
     return accounts
 
 
@@ -135,7 +137,7 @@ async def test_device_that_logged_in_before_gets_through(
     logins: Logins, tokens: TokenIssuer, accounts: Accounts, clock: Clock
 ) -> None:
     """Even where its own network is locked; its own failures are counted, and it is known on this account only."""
-    accounts.add_user("eve", Passwords(CHEAP).hash(PASSWORD))
+    accounts.users.add("eve", Passwords(CHEAP).hash(PASSWORD))
     device, seconds = logins.device(await logins.with_password("ada", PASSWORD, "192.0.2.1"))
     foreign, _ = logins.device(await logins.with_password("eve", PASSWORD, "192.0.2.1"))
     for _ in range(4):
@@ -348,9 +350,9 @@ async def test_outdated_hash_is_replaced_at_the_next_login(
     hashes = []
     for _ in range(2):
         assert await attempt(logins, "ada", "", PASSWORD) == "granted"
-        found = accounts.find_user("ada")
+        found = accounts.users.find("ada")
         assert found is not None
-        hashes.append(found[1])
+        hashes.append(found.password_hash)
     assert "t=2" in hashes[0]
     assert hashes[0] == hashes[1]
     logins.close()
@@ -393,12 +395,39 @@ async def test_user_removed_during_login_gets_the_same_error(
     logins: Logins, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The password was right, but there is no account any more."""
-    found = accounts.find_user("ada")
-    accounts.remove_user("ada")
-    monkeypatch.setattr(accounts, "find_user", lambda _name: found)
+    found = accounts.users.find("ada")
+    accounts.users.remove("ada")
+    monkeypatch.setattr(accounts.users, "find", lambda _name: found)
     with pytest.raises(GrantError) as error:
         await logins.with_password("ada", PASSWORD, "192.0.2.1")
     assert (error.value.error, error.value.detail) == ("invalid_grant", "Wrong user or password.")
+
+
+async def test_password_reset_during_login(logins: Logins, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old password opens no session, even if it was verified before the reset."""
+    found = accounts.users.find("ada")
+    accounts.users.set_password("ada", Passwords(CHEAP).hash("another password"))
+    monkeypatch.setattr(accounts.users, "find", lambda _name: found)
+    assert await attempt(logins, "ada", "192.0.2.1", PASSWORD) == "wrong"
+
+
+async def test_any_spelling_of_a_name_logs_in(logins: Logins, accounts: Accounts) -> None:
+    """With the same attempts for all; the name stays as the user was added."""
+    for name in ("Ada", "ADA", "ａｄａ"):
+        granted = await logins.with_password(name, PASSWORD, "192.0.2.1")
+        assert accounts.users.names([granted.user_id]) == {granted.user_id: "ada"}
+    names = ["ada", "Ada", "ａda", "ADA"]
+    assert [await attempt(logins, name, "192.0.2.1") for name in names] == ["wrong"] * 3 + ["logins"]
+
+
+async def test_disabled_user(logins: Logins, accounts: Accounts) -> None:
+    """Only who knows the password is told why."""
+    accounts.users.disable("ada")
+    assert await attempt(logins, "ada", "192.0.2.1") == "wrong"
+    with pytest.raises(GrantError, match="disabled"):
+        await logins.with_password("ada", PASSWORD, "192.0.2.1")
+    accounts.users.enable("Ada")
+    assert (await logins.with_password("ada", PASSWORD, "192.0.2.1")).access_token
 
 
 async def test_identity_expires_with_the_access_token(
@@ -414,7 +443,7 @@ async def test_identity_expires_with_the_access_token(
     assert identities.seconds_left(identity) == 12.5
     clock.now += 20
     assert identities.seconds_left(identity) == 0
-    demo = Identity(1, "demo", None)
+    demo = Identity(Holder(1, "demo", Role.STUDENT), None)
     assert (demo.is_limited, DemoIdentities().seconds_left(demo)) == (False, None)
 
 

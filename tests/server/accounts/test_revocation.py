@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.permissions import Role
 from subcli.server.accounts.revocation import OpenSessions
 from subcli.server.log.store import Store
 
@@ -34,9 +35,14 @@ async def log_out_with_refresh_token(live: Any, granted: dict[str, Any]) -> None
     assert response.status_code == 200
 
 
-async def remove_user(live: Any, _granted: dict[str, Any]) -> None:
-    """What `subcli user remove` does, in a process of its own."""
-    await asyncio.to_thread(live.accounts.remove_user, "bob")
+async def disable_user(live: Any, _granted: dict[str, Any]) -> None:
+    """What `subcli user disable` does, in a process of its own."""
+    await asyncio.to_thread(live.accounts.users.disable, "bob")
+
+
+async def reset_password(live: Any, _granted: dict[str, Any]) -> None:
+    """What `subcli user passwd` does, in a process of its own."""
+    await asyncio.to_thread(live.accounts.users.set_password, "bob", "another hash")
 
 
 async def reuse_refresh_token(live: Any, granted: dict[str, Any]) -> None:
@@ -50,7 +56,9 @@ async def watch(live: Any, submission_id: int, granted: dict[str, Any]) -> Any:
     return watcher
 
 
-@pytest.mark.parametrize("end", [log_out, log_out_with_refresh_token, remove_user, reuse_refresh_token])
+@pytest.mark.parametrize(
+    "end", [log_out, log_out_with_refresh_token, disable_user, reset_password, reuse_refresh_token]
+)
 async def test_sockets_end_with_their_session(start: Callable[..., Any], bus: str | None, end: Any) -> None:
     """4003 on every gateway, however the session ended; other users watch on.
 
@@ -80,9 +88,9 @@ async def test_sockets_survive_a_database_that_does_not_answer(
 ) -> None:
     """Sessions are checked again later, and what ended meanwhile is found then. The operator is told."""
     accounts: Accounts = guarded.accounts
-    user = accounts.find_user("ada")
+    user = accounts.users.find("ada")
     assert user is not None
-    session = accounts.open_session(user[0])
+    session = accounts.open_session(user.id)
     sessions = OpenSessions(store, accounts, 0.001)
     failed = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -113,10 +121,10 @@ async def test_socket_that_is_closed_during_the_check(
     loop = asyncio.get_running_loop()
     asked, answering = asyncio.Event(), threading.Event()
 
-    def wait(_ids: object) -> set[str]:
+    def wait(_ids: object) -> dict[str, Role]:
         loop.call_soon_threadsafe(asked.set)
         answering.wait(30)
-        return set()
+        return {}
 
     monkeypatch.setattr(guarded.accounts, "open_among", wait)
     told: list[str] = []
@@ -132,9 +140,9 @@ async def test_socket_that_is_closed_during_the_check(
 async def test_more_sessions_than_one_query_holds(guarded: Any, store: Store) -> None:
     """Each is asked about, and only those that have ended are told."""
     accounts: Accounts = guarded.accounts
-    user = accounts.find_user("ada")
+    user = accounts.users.find("ada")
     assert user is not None
-    session = accounts.open_session(user[0])
+    session = accounts.open_session(user.id)
     sessions = OpenSessions(store, accounts, 3600)
     told: list[int | str] = []
     with ExitStack() as sockets:

@@ -9,10 +9,11 @@ from subcli.server.accounts.accounts import (
     Accounts,
     InvalidRefreshTokenError,
     LoginSession,
-    UnknownUserError,
-    User,
-    UserExistsError,
 )
+from subcli.server.accounts.holders import Holder
+from subcli.server.accounts.permissions import Role
+from subcli.server.accounts.user_rows import UnknownUserError
+from subcli.server.accounts.users import User, UserExistsError
 from subcli.server.log.tables import refresh_tokens, sessions, used_tokens
 from subcli.server.settings import ServerLimits
 from tests.server.clock import Clock
@@ -37,18 +38,18 @@ def accounts(engine: Engine, clock: Clock) -> Accounts:
 
 @pytest.fixture
 def session(accounts: Accounts) -> LoginSession:
-    accounts.add_user("ada", "hash")
+    accounts.users.add("ada", "hash")
     return accounts.open_session(user_id(accounts))
 
 
 def user_id(accounts: Accounts, name: str = "ada") -> int:
-    found = accounts.find_user(name)
+    found = accounts.users.find(name)
     assert found is not None
-    return found[0]
+    return found.id
 
 
 def is_open(accounts: Accounts, session: LoginSession) -> bool:
-    return accounts.user_of(session.id, session.user_id) is not None
+    return accounts.holder(session.id, session.user_id) is not None
 
 
 def test_refreshing_extends_the_session(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
@@ -61,10 +62,10 @@ def test_refreshing_extends_the_session(accounts: Accounts, clock: Clock, sessio
         assert (current.id, current.user_id) == (session.id, session.user_id)
     clock.now += LIFETIME_S - 1
     assert is_open(accounts, session)
-    assert [user.sessions for user in accounts.list_users()] == [1]
+    assert [user.sessions for user in accounts.users.all()] == [1]
     clock.now += 1
     assert not is_open(accounts, session)
-    assert [user.sessions for user in accounts.list_users()] == [0]
+    assert [user.sessions for user in accounts.users.all()] == [0]
     with pytest.raises(InvalidRefreshTokenError):
         accounts.rotate(current.refresh_token)
 
@@ -72,10 +73,10 @@ def test_refreshing_extends_the_session(accounts: Accounts, clock: Clock, sessio
 def test_unused_refresh_token_expires_at_its_lifetime(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
     """The last moment is one before the lifetime ends."""
     clock.now += LIFETIME_S - 1
-    assert accounts.open_among([session.id, "another"]) == {session.id}
+    assert set(accounts.open_among([session.id, "another"])) == {session.id}
     clock.now += 1
     assert not is_open(accounts, session)
-    assert accounts.open_among([session.id, "another"]) == set()
+    assert set(accounts.open_among([session.id, "another"])) == set()
     with pytest.raises(InvalidRefreshTokenError):
         accounts.rotate(session.refresh_token)
 
@@ -108,7 +109,7 @@ def test_reuse_does_not_extend_the_grace_period(accounts: Accounts, clock: Clock
 
 def test_successors_depend_on_the_signing_key(engine: Engine, clock: Clock, accounts: Accounts) -> None:
     """Whoever reads the database but not the key cannot compute a successor."""
-    accounts.add_user("ada", "hash")
+    accounts.users.add("ada", "hash")
     opened = accounts.open_session(user_id(accounts))
     successor = accounts.rotate(opened.refresh_token)
     other = Accounts(engine, clock, ServerLimits(refresh_grace_s=GRACE_S), b"another signing key")
@@ -166,9 +167,9 @@ def test_single_use_tokens(accounts: Accounts, clock: Clock) -> None:
 
 def test_sessions_belong_to_their_user(accounts: Accounts, session: LoginSession) -> None:
     """Another user's id does not match this session."""
-    accounts.add_user("bob", "hash")
-    assert accounts.user_of(session.id, session.user_id) == "ada"
-    assert accounts.user_of(session.id, user_id(accounts, "bob")) is None
+    accounts.users.add("bob", "hash")
+    assert accounts.holder(session.id, session.user_id) == Holder(session.user_id, "ada", Role.STUDENT)
+    assert accounts.holder(session.id, user_id(accounts, "bob")) is None
 
 
 def test_ending_a_session(accounts: Accounts, session: LoginSession) -> None:
@@ -188,53 +189,53 @@ def test_ending_a_session(accounts: Accounts, session: LoginSession) -> None:
 def test_user_names_are_unique_until_removed(accounts: Accounts, session: LoginSession) -> None:
     """A removed user's sessions end and the name is free; the new user is another one."""
     with pytest.raises(UserExistsError):
-        accounts.add_user("ada", "another hash")
-    accounts.remove_user("ada")
+        accounts.users.add("ada", "another hash")
+    accounts.users.remove("ada")
     assert not is_open(accounts, session)
-    assert accounts.find_user("ada") is None
-    assert accounts.list_users() == []
+    assert accounts.users.find("ada") is None
+    assert accounts.users.all() == []
     for name in ("ada", "nobody"):
         with pytest.raises(UnknownUserError):
-            accounts.remove_user(name)
+            accounts.users.remove(name)
     with pytest.raises(UnknownUserError):
         accounts.open_session(session.user_id)
-    accounts.add_user("ada", "new hash")
+    accounts.users.add("ada", "new hash")
     assert user_id(accounts) != session.user_id
 
 
 def test_users_are_listed_with_their_sessions(accounts: Accounts, clock: Clock, session: LoginSession) -> None:
     """By name, with the time at which they were added and the number of open sessions."""
     clock.now += 5
-    accounts.add_user("Bob", "hash")
+    accounts.users.add("Bob", "hash")
     clock.now += 5
-    accounts.add_user("abe", "hash")
+    accounts.users.add("abe", "hash")
     accounts.open_session(session.user_id)
     accounts.open_session(user_id(accounts, "Bob"))
-    assert sorted(accounts.list_users(), key=lambda user: user.created_at) == [
+    assert sorted(accounts.users.all(), key=lambda user: user.created_at) == [
         User("ada", clock.now - 10, 2),
         User("Bob", clock.now - 5, 1),
         User("abe", clock.now, 0),
     ]
-    names = [user.name for user in accounts.list_users()]
+    names = [user.name for user in accounts.users.all()]
     assert names.index("abe") < names.index("ada")
 
 
 def test_removing_a_user_leaves_the_others(accounts: Accounts, session: LoginSession) -> None:
     """Their names and sessions stay."""
-    accounts.add_user("bob", "hash")
+    accounts.users.add("bob", "hash")
     other = accounts.open_session(user_id(accounts, "bob"))
-    accounts.remove_user("ada")
-    assert [user.name for user in accounts.list_users()] == ["bob"]
+    accounts.users.remove("ada")
+    assert [user.name for user in accounts.users.all()] == ["bob"]
     assert (is_open(accounts, session), is_open(accounts, other)) == (False, True)
 
 
 def test_hash_is_replaced_only_if_unchanged(accounts: Accounts, session: LoginSession) -> None:
     """A password that was changed in the meantime keeps its new hash; other users keep theirs."""
-    accounts.add_user("bob", "hash")
-    accounts.replace_hash(session.user_id, "hash", "stronger")
-    accounts.replace_hash(session.user_id, "hash", "stale")
-    assert accounts.find_user("ada") == (session.user_id, "stronger")
-    assert accounts.find_user("bob") == (user_id(accounts, "bob"), "hash")
+    accounts.users.add("bob", "hash")
+    accounts.users.replace_hash(session.user_id, "hash", "stronger")
+    accounts.users.replace_hash(session.user_id, "hash", "stale")
+    found = [accounts.users.find(name) for name in ("ada", "bob")]
+    assert [each and each.password_hash for each in found] == ["stronger", "hash"]
 
 
 def test_refresh_token_can_be_any_text(accounts: Accounts) -> None:
@@ -248,4 +249,4 @@ def test_refresh_token_can_be_any_text(accounts: Accounts) -> None:
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a" * 65, "ada\n", "~1", "é", "a\0"])
 def test_invalid_names_are_not_looked_up(accounts: Accounts, name: str) -> None:
     """They are unknown users, whatever the database would make of them."""
-    assert accounts.find_user(name) is None
+    assert accounts.users.find(name) is None

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -91,7 +91,7 @@ def test_user_lifecycle(user: Run, serve: Callable[..., str], tmp_path: Path) ->
     assert (row["name"], row["sessions"]) == ("ada", 1)
     assert user("list", "-q").stdout == "ada\n"
     removed = user("remove", "ada", "--json")
-    assert json.loads(removed.stdout)["user"] == {"name": "ada"}
+    assert json.loads(removed.stdout)["user"] == {"name": "ada", "submissions": 0}
     assert me(url, granted["access_token"]) == 401
     assert log_in(url, "ada").status_code == 401
     assert user("add", "ada", password="another password").returncode == 0
@@ -103,7 +103,15 @@ def test_user_lifecycle(user: Run, serve: Callable[..., str], tmp_path: Path) ->
 
 REFUSED = [
     (("add", "ada"), PASSWORD, 2),
+    (("add", "Ada"), PASSWORD, 2),
     (("add", "demo"), PASSWORD, 2),
+    (("add", "bob", "--role", "dean"), PASSWORD, 2),
+    (("passwd", "ada"), "hasty\n", 2),
+    (("passwd", "bob"), PASSWORD, 5),
+    (("role", "ada", "dean"), "", 2),
+    (("role", "bob", "teacher"), "", 5),
+    (("disable", "bob"), "", 5),
+    (("enable", "bob"), "", 5),
     (("add", "-x"), PASSWORD, 2),
     (("add", "a b"), PASSWORD, 2),
     (("add", "a" * 65), PASSWORD, 2),
@@ -137,18 +145,17 @@ def test_invalid_input_is_refused(
             assert "hint: " in err
             assert not password or password.strip() not in err
     assert user("list") == 0
-    assert capsys.readouterr().out.startswith("ada  since 20")
+    assert capsys.readouterr().out.startswith("ada  student  since 20")
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize(("second", "code"), [(PASSWORD, 0), ("another password", 2)])
-def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
-    """On a terminal the password is prompted for twice and not echoed."""
+def type_at(words: Sequence[str], env: Mapping[str, str], answers: Sequence[tuple[bytes, str]]) -> tuple[int, bytes]:
+    """Answer the questions of a command on a terminal. Returns its exit code and what the terminal showed."""
     child, terminal = pty.fork()
     if not child:
-        os.execvpe(SUBCLI[0], [*SUBCLI, "user", "add", "ada", "--data-dir", str(tmp_path / "data")], env)
+        os.execvpe(SUBCLI[0], [*SUBCLI, *words], dict(env))
     seen = b""
-    for prompt, answer in ((b"Password for ada: ", PASSWORD), (b"Once more: ", second)):
+    for prompt, answer in answers:
         while prompt not in seen:
             seen += os.read(terminal, 4096)
         # getpass discards what was typed before it turned echoing off.
@@ -162,8 +169,29 @@ def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str
         pass
     status = os.waitpid(child, 0)[1]
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == code
+    return os.waitstatus_to_exitcode(status), seen
+
+
+@pytest.mark.parametrize(("second", "code"), [(PASSWORD, 0), ("another password", 2)])
+def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
+    """On a terminal the password is prompted for twice and not echoed."""
+    words = ["user", "add", "ada", "--data-dir", str(tmp_path / "data")]
+    ended, seen = type_at(words, env, [(b"Password for ada: ", PASSWORD), (b"Once more: ", second)])
+    assert ended == code
     assert PASSWORD.encode() not in seen
+
+
+def test_nobody_types_a_password_in_vain(tmp_path: Path, env: dict[str, str], user: Run) -> None:
+    """A name that is taken is refused before the first prompt, a password that cannot be used before the second."""
+    directory = ["--data-dir", str(tmp_path / "data")]
+    ended, seen = type_at(["user", "add", "ada", *directory], env, [(b"Password for ada: ", "hasty")])
+    assert (ended, b"Once more" in seen) == (2, False)
+    assert user("add", "ada", password=PASSWORD).returncode == 0
+    ended, seen = type_at(["user", "add", "ADA", *directory], env, [])
+    assert (ended, b"Password for" in seen) == (2, False)
+    assert b"same name" in seen
+    ended, seen = type_at(["user", "passwd", "bob", *directory], env, [])
+    assert (ended, b"Password for" in seen) == (5, False)
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,12 @@ async def test_logging_in(guarded: Any) -> None:
 
 
 async def test_info_lists_the_features_with_logins(guarded: Any) -> None:
-    """`/info` needs no login, and lists `watch_token`."""
+    """`/info` needs no login, and lists what only a server with logins can do."""
     del guarded.http.headers["Authorization"]
     info = (await guarded.http.get("/api/info")).json()
     assert info["demo"] is False
-    assert info["features"] == ["resume", "idempotency", "feed", "traces", "output", "watch_token"]
+    common = ["resume", "idempotency", "feed", "traces", "output"]
+    assert info["features"] == [*common, "watch_token", "access_tokens", "roles", "links"]
 
 
 BAD: list[tuple[dict[str, str], int, str]] = [
@@ -64,7 +65,7 @@ BAD: list[tuple[dict[str, str], int, str]] = [
     ({"grant_type": "refresh_token"}, 400, "invalid_request"),
     ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),
     ({"grant_type": "password", "username": "ada", "password": "wrong"}, 401, "invalid_grant"),
-    ({"grant_type": "password", "username": "ADA", "password": PASSWORD}, 401, "invalid_grant"),
+    ({"grant_type": "password", "username": "ADA", "password": PASSWORD.upper()}, 401, "invalid_grant"),
     ({"grant_type": "password", "username": "nobody", "password": PASSWORD}, 401, "invalid_grant"),
     ({"grant_type": "password", "username": "a\0b", "password": PASSWORD}, 401, "invalid_grant"),
     ({"grant_type": "password", "username": "' OR 1=1 --", "password": PASSWORD}, 401, "invalid_grant"),
@@ -145,9 +146,9 @@ def test_passwords() -> None:
 async def test_outdated_hash_is_replaced_at_login(guarded: Any) -> None:
     """A hash of another cost is replaced when its user logs in; the password stays valid."""
     old = Passwords(PasswordCost(passes=1, memory_kib=16, lanes=1)).hash(PASSWORD)
-    guarded.accounts.add_user("bob", old)
+    guarded.accounts.users.add("bob", old)
     await guarded.log_in("bob")
-    assert guarded.accounts.find_user("bob")[1] != old
+    assert guarded.accounts.users.find("bob").password_hash != old
     await guarded.log_in("bob")
 
 

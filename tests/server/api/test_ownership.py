@@ -99,14 +99,16 @@ async def test_foreign_submission_costs_the_same_queries(guarded: Any) -> None:
 
 
 async def test_removed_user_is_logged_out(guarded: Any) -> None:
-    """`user remove` ends the sessions at once; a new user of that name does not see the old submissions."""
+    """`user remove` ends the sessions at once and deletes the submissions; a new user of that name sees none."""
     submission_id = await guarded.submit()
-    guarded.accounts.remove_user("ada")
+    await guarded.ended(submission_id)
+    guarded.accounts.users.remove("ada", with_submissions=True)
     response = await guarded.http.get(f"/api/submissions/{submission_id}")
     assert response.status_code == 401
     assert "session ended" in response.json()["detail"]
     await guarded.be("ada")
     assert (await guarded.http.get(f"/api/submissions/{submission_id}")).status_code == 404
+    assert await guarded.submit() > submission_id
 
 
 async def test_demo_submissions_belong_to_the_demo_user(start: Any) -> None:

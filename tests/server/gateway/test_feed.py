@@ -325,10 +325,9 @@ async def test_slow_reader(start: Callable[..., Any]) -> None:
         assert before + again.texts[number] == await log(live, number)
 
 
-async def test_two_gateways(start: Callable[..., Any], bus: str | None) -> None:
+@pytest.mark.parametrize("backends", [("sqlite", "redis")], indirect=True)
+async def test_two_gateways(start: Callable[..., Any]) -> None:
     """A submission that is made at another gateway joins, and its events come over Redis."""
-    if bus is None:
-        pytest.skip("one process")
     async with start() as here, start() as there:
         followed = await feed(here)
         await followed.read_until(lambda: followed.cursor is not None)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import typer
 
-from subcli.cli.common import Common, command, submission
+from subcli.cli.common import Common, command, submission, with_options
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
@@ -46,18 +46,22 @@ def run(common: Common, streams: Streams, number: int | None, server: str | None
         opening it.
     """
 
-    async def call(client: Client) -> tuple[int, str, str, str]:
+    async def call(client: Client) -> tuple[int, str, str, str, str]:
         chosen = number if number is not None else await client.latest()
         url = client.page_url(chosen, await client.api.submission_with_retry(chosen))
-        return chosen, url, client.settings.page_url(chosen), await _page_token(client)
+        is_told = not (common.json or common.quiet)
+        audience = await _audience(client, chosen) if is_told else ""
+        return chosen, url, client.settings.page_url(chosen), await _page_token(client), audience
 
-    chosen, url, expected, page_token = request(common, streams, call, pasted_server=server)
+    chosen, url, expected, page_token, audience = request(common, streams, call, pasted_server=server)
     if common.json:
         streams.print_json({"open": {"submission_id": chosen, "url": url}})
         return 0
     streams.write(f"{url}\n")
     if common.quiet:
         return 0
+    if audience:
+        streams.write_error(f"{with_options(audience, common.for_server(server))}\n")
     if redirect_target(expected, url) is None:
         _ask_about_other_host(common, streams, url, expected)
     else:
@@ -90,6 +94,28 @@ async def _page_token(client: Client) -> str:
     except RequestFailed:
         return ""
     return info.page_token if info.demo else ""
+
+
+async def _audience(client: Client, submission_id: int) -> str:
+    """Who can see the page, as a sentence; empty if the server does not say."""
+    from subcli.client.exchange import RequestFailed
+
+    try:
+        info = await client.api.info()
+        if info.demo:
+            return "This server runs in demo mode: whoever can reach it can open the page."
+        if "links" not in info.features:
+            return ""
+        count = len(await client.api.links(submission_id))
+    except RequestFailed as failed:
+        return "You see it as a teacher; its owner does too." if failed.status == 403 else ""
+    if not count:
+        return f"Only you and teachers can see the page. `subcli share {submission_id}` makes a link for others."
+    links = "its link" if count == 1 else f"one of its {count} links"
+    return (
+        f"You, teachers and whoever has {links} can see the page. "
+        f"`subcli share {submission_id} --revoke` ends what you have shared."
+    )
 
 
 def _ask_about_other_host(common: Common, streams: Streams, url: str, expected: str) -> None:

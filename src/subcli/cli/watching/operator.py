@@ -24,12 +24,14 @@ class TerminalOperator:
 
     Attributes:
         sessions: those that can be asked for output.
+        is_feed: whether submissions share one socket, over which no output comes.
     """
 
     def __init__(self, interrupts: Interrupts, settings: Settings | None) -> None:
         self._interrupts = interrupts
         self._settings = settings
         self.sessions: Sequence[Session] = ()
+        self.is_feed = False
 
     def detach(self) -> None:
         """Stop watching."""
@@ -43,9 +45,7 @@ class TerminalOperator:
         """
         for session in self.sessions:
             session.ask_for_output()
-        # A feed has no sessions of its own. What is judged here tells its output anyway.
-        is_feed = not self.sessions and self._settings is not None
-        return "many share one socket: `subcli watch ID` shows what one of them prints" if is_feed else ""
+        return "to see what one submission prints: `subcli watch ID --logs`" if self.is_feed else ""
 
     def open_page(self, submission_id: int, url: str) -> str:
         """Open a submission's page in the browser, unless the server sends the user elsewhere or it needs the terminal.

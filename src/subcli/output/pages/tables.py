@@ -24,11 +24,14 @@ TEXT_MAX_COLUMNS: Final = 100
 TABLE_ROWS_MAX: Final = 200
 """With more tests than this, only those that did not pass are listed."""
 
-_HEADINGS: Final = ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE", "POINTS")
+_HEADINGS: Final = ("ID", "PROBLEM", "LANGUAGE", "STATUS", "TESTS", "TIME", "AGE", "POINTS", "USER")
 _POINTS: Final = 7
-"""The column that is there only where a submission has points."""
+_USER: Final = 8
+_USER_MAX: Final = 24
+_WHERE_KNOWN: Final = (_POINTS, _USER)
+"""The columns that are there only where a submission has them."""
 
-_ORDER: Final = (0, 1, 2, 3, 4, _POINTS, 5, 6)
+_ORDER: Final = (0, _USER, 1, 2, 3, 4, _POINTS, 5, 6)
 _RIGHT_ALIGNED: Final = (0, 4, 5, 6, _POINTS)
 _FLEXIBLE: Final = 1
 """The column that is narrowed if the table is too wide."""
@@ -61,8 +64,10 @@ def _submission_lines(rows: Sequence[SubmissionRow], now: float, width: int, sub
     if not rows:
         return [Line("No submissions yet. ").put(submit, STRONG).put(" submits one.")]
     table = [[Line(heading, DIM) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
-    columns = [column for column in _ORDER if column != _POINTS or any(cells[column].cells for cells in table[1:])]
-    widths = [max(line[column].cells for line in table) for column in columns]
+    columns = [
+        column for column in _ORDER if column not in _WHERE_KNOWN or any(cells[column].cells for cells in table[1:])
+    ]
+    widths = [max(line[column].cells for line in table) for column in range(len(_HEADINGS))]
     for optional in _OPTIONAL:
         if _table_cells(widths, columns) - widths[_FLEXIBLE] + _FLEXIBLE_MIN <= width:
             break
@@ -99,6 +104,7 @@ def _submission_cells(row: SubmissionRow, now: float) -> list[Line]:
         Line(words.total_duration(_sensible(row.summary.duration_ms))),
         Line(age(row.created_at, now), DIM),
         Line(measures.points(points)) if (points := points_of(row.summary)) is not None else Line(),
+        Line(clip(row.user or "", _USER_MAX)),
     ]
 
 

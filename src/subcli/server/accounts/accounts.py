@@ -1,4 +1,4 @@
-"""Users, their sessions and refresh tokens, in the database.
+"""Sessions of users and their refresh tokens, in the database.
 
 A refresh token is valid for one use, which returns its successor. A second use means that the token was stolen. Nobody
 can tell which use was the thief's, so the whole session ends (RFC 9700, section 4.14.2). But a response can get lost
@@ -12,7 +12,6 @@ The methods block; `Store.run` calls them in a thread.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -20,25 +19,21 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from subcli.server.accounts.holders import LINK, MACHINE_TOKEN, Holder, hash_of
+from subcli.server.accounts.links import Links
+from subcli.server.accounts.machine_tokens import MachineTokens
+from subcli.server.accounts.permissions import Role
+from subcli.server.accounts.user_rows import UnknownUserError
+from subcli.server.accounts.users import Users
 from subcli.server.log.database import reading
 from subcli.server.log.tables import refresh_tokens, sessions, used_tokens, users
 from subcli.server.settings import ServerLimits
 
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
-"""A valid user name."""
 _REFRESH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _SUCCESSOR: Final = b"subcli: successor of a refresh token\0"
-
-
-class UserExistsError(Exception):
-    """A user with this name already exists."""
-
-
-class UnknownUserError(LookupError):
-    """No user with this name exists."""
 
 
 class InvalidRefreshTokenError(Exception):
@@ -55,20 +50,6 @@ class ReusedRefreshTokenError(InvalidRefreshTokenError):
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """One user, as shown by `subcli user list`.
-
-    Attributes:
-        created_at: Unix time in seconds.
-        sessions: number of open sessions.
-    """
-
-    name: str
-    created_at: float
-    sessions: int
-
-
-@dataclass(frozen=True, slots=True)
 class LoginSession:
     """A login, the user's name, and its newest refresh token."""
 
@@ -79,7 +60,12 @@ class LoginSession:
 
 
 class Accounts:
-    """Users and sessions in a database with the schema of `subcli.server.log.tables`.
+    """Sessions in a database with the schema of `subcli.server.log.tables`.
+
+    Attributes:
+        users: whose sessions these are.
+        machine_tokens: their access tokens for machines.
+        links: the links to their submissions.
 
     Args:
         key: the signing key, from which refresh tokens are derived; not needed to manage users.
@@ -87,90 +73,37 @@ class Accounts:
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float], limits: ServerLimits, key: bytes = b"") -> None:
+        self.users = Users(engine, clock)
+        self.machine_tokens = MachineTokens(engine, clock, limits)
+        self.links = Links(engine, clock, limits)
+        self._others: dict[str, MachineTokens | Links] = {MACHINE_TOKEN: self.machine_tokens, LINK: self.links}
         self._write = engine
         self._read = reading(engine)
         self._clock = clock
         self._limits = limits
         self._key = key
 
-    # -- users ---------------------------------------------------------------------------------------
-
-    def add_user(self, name: str, password_hash: str) -> None:
-        """Add a user.
-
-        Raises:
-            UserExistsError: the name is taken.
-        """
-        try:
-            with self._write.begin() as connection:
-                connection.execute(
-                    insert(users).values(name=name, password_hash=password_hash, created_at=self._clock())
-                )
-        except IntegrityError:
-            raise UserExistsError from None
-
-    def list_users(self) -> list[User]:
-        """Users who can log in, sorted by name."""
-        is_open = sessions.c.expires_at > self._clock()
-        query = (
-            select(users.c.name, users.c.created_at, func.count(sessions.c.id))
-            .outerjoin_from(users, sessions, (sessions.c.user_id == users.c.id) & is_open)
-            .where(users.c.password_hash.is_not(None))
-            .group_by(users.c.id, users.c.name, users.c.created_at)
-            .order_by(users.c.name)
-        )
-        with self._read.begin() as connection:
-            return [User(*row) for row in connection.execute(query)]
-
-    def remove_user(self, name: str) -> None:
-        """End the user's sessions and free the name. Submissions stay, without an owner who can log in.
-
-        Raises:
-            UnknownUserError: no such user.
-        """
-        with self._write.begin() as connection:
-            user_id = connection.execute(
-                select(users.c.id).where(users.c.name == name, users.c.password_hash.is_not(None)).with_for_update()
-            ).scalar_one_or_none()
-            if user_id is None:
-                raise UnknownUserError
-            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-            # The row stays, because submissions refer to it. `NAME` does not match this name, so nobody can choose it.
-            removed = {"name": f"~{user_id}", "password_hash": None}
-            connection.execute(update(users).where(users.c.id == user_id).values(**removed))
-
-    def find_user(self, name: str) -> tuple[int, str] | None:
-        """The user's id and password hash, or None if there is no such user."""
-        if not NAME.fullmatch(name):
-            return None
-        with self._read.begin() as connection:
-            row = connection.execute(
-                select(users.c.id, users.c.password_hash).where(
-                    users.c.name == name, users.c.password_hash.is_not(None)
-                )
-            ).one_or_none()
-        return None if row is None else (row.id, row.password_hash)
-
-    def replace_hash(self, user_id: int, old: str, new: str) -> None:
-        """Store a new hash of the same password, unless the password was changed in the meantime."""
-        with self._write.begin() as connection:
-            connection.execute(
-                update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
-            )
-
     # -- sessions ------------------------------------------------------------------------------------
 
-    def open_session(self, user_id: int) -> LoginSession:
+    def open_session(self, user_id: int, password_hash: str | None = None) -> LoginSession:
         """Open a new session.
 
+        Args:
+            password_hash: of the password that the user gave, if they gave one.
+
         Raises:
-            UnknownUserError: the user was removed in the meantime.
+            UnknownUserError: the user was removed or disabled, or got another password, in the meantime.
         """
         session_id, token = secrets.token_hex(16), secrets.token_urlsafe(32)
         now = self._clock()
+        verified = (
+            users.c.password_hash.is_not(None) if password_hash is None else users.c.password_hash == password_hash
+        )
         with self._write.begin() as connection:
             name = connection.execute(
-                select(users.c.name).where(users.c.id == user_id, users.c.password_hash.is_not(None)).with_for_update()
+                select(users.c.name)
+                .where(users.c.id == user_id, verified, users.c.disabled_at.is_(None))
+                .with_for_update()
             ).scalar_one_or_none()
             if name is None:
                 raise UnknownUserError
@@ -179,7 +112,7 @@ class Accounts:
                 insert(sessions).values(id=session_id, user_id=user_id, created_at=now, expires_at=expires)
             )
             connection.execute(
-                insert(refresh_tokens).values(hash=_hash(token), session_id=session_id, expires_at=expires)
+                insert(refresh_tokens).values(hash=hash_of(token), session_id=session_id, expires_at=expires)
             )
         return LoginSession(session_id, user_id, name, token)
 
@@ -197,7 +130,7 @@ class Accounts:
                 select(refresh_tokens, sessions.c.user_id, users.c.name)
                 .join_from(refresh_tokens, sessions)
                 .join(users)
-                .where(refresh_tokens.c.hash == _hash(token))
+                .where(refresh_tokens.c.hash == hash_of(token))
                 .with_for_update(of=(refresh_tokens, sessions))
             ).one_or_none()
             if row is None or row.expires_at <= now:
@@ -214,9 +147,11 @@ class Accounts:
 
     def _use(self, connection: Connection, token: str, session: LoginSession, now: float) -> None:
         expires = now + self._limits.refresh_token_s
-        connection.execute(update(refresh_tokens).where(refresh_tokens.c.hash == _hash(token)).values(used_at=now))
+        connection.execute(update(refresh_tokens).where(refresh_tokens.c.hash == hash_of(token)).values(used_at=now))
         connection.execute(
-            insert(refresh_tokens).values(hash=_hash(session.refresh_token), session_id=session.id, expires_at=expires)
+            insert(refresh_tokens).values(
+                hash=hash_of(session.refresh_token), session_id=session.id, expires_at=expires
+            )
         )
         connection.execute(update(sessions).where(sessions.c.id == session.id).values(expires_at=expires))
 
@@ -224,20 +159,36 @@ class Accounts:
         digest = hmac.digest(self._key, _SUCCESSOR + token.encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
-    def user_of(self, session_id: str, user_id: int) -> str | None:
-        """The user's name if the session is open and belongs to the user, else None."""
+    def holder(self, credential_id: str, user_id: int) -> Holder | None:
+        """Who shows a session's token, an access token or a link, if it is valid and belongs to the user."""
+        for prefix, others in self._others.items():
+            if credential_id.startswith(prefix):
+                return others.holder(credential_id, user_id)
         with self._read.begin() as connection:
-            return connection.execute(
-                select(users.c.name)
+            row = connection.execute(
+                select(users.c.name, users.c.role)
                 .join_from(sessions, users)
-                .where(sessions.c.id == session_id, users.c.id == user_id, sessions.c.expires_at > self._clock())
-            ).scalar_one_or_none()
+                .where(sessions.c.id == credential_id, users.c.id == user_id, sessions.c.expires_at > self._clock())
+            ).one_or_none()
+        return None if row is None else Holder(user_id, row.name, Role(row.role))
 
-    def open_among(self, session_ids: Collection[str]) -> set[str]:
-        """Those of these sessions that are open."""
-        query = select(sessions.c.id).where(sessions.c.id.in_(session_ids), sessions.c.expires_at > self._clock())
-        with self._read.begin() as connection:
-            return set(connection.execute(query).scalars())
+    def open_among(self, credential_ids: Collection[str]) -> dict[str, Role]:
+        """Those of these sessions, access tokens and links that are valid, each with its user's role."""
+        found: dict[str, Role] = {}
+        left = set(credential_ids)
+        for prefix, others in self._others.items():
+            if chosen := {each for each in left if each.startswith(prefix)}:
+                found |= others.open_among(chosen)
+                left -= chosen
+        if left:
+            query = (
+                select(sessions.c.id, users.c.role)
+                .join_from(sessions, users)
+                .where(sessions.c.id.in_(left), sessions.c.expires_at > self._clock())
+            )
+            with self._read.begin() as connection:
+                found |= {row.id: Role(row.role) for row in connection.execute(query)}
+        return found
 
     def end_session(self, session_id: str) -> None:
         """End a session. Does nothing if it does not exist."""
@@ -248,7 +199,7 @@ class Accounts:
         """The session that a refresh token belongs to, even if the token was already used; None if it is unknown."""
         with self._read.begin() as connection:
             return connection.execute(
-                select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == _hash(token))
+                select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == hash_of(token))
             ).scalar_one_or_none()
 
     def consume(self, token_id: str, expires_at: float) -> bool:
@@ -264,12 +215,10 @@ class Accounts:
         """Delete what has expired, and refresh tokens whose reuse no longer has to be detected."""
         now = self._clock()
         used_before = now - self._limits.refresh_reuse_s
+        self.machine_tokens.delete_expired()
+        self.links.delete_expired()
         with self._write.begin() as connection:
             connection.execute(delete(used_tokens).where(used_tokens.c.expires_at < now))
             connection.execute(delete(sessions).where(sessions.c.expires_at < now))
             connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < now))
             connection.execute(delete(refresh_tokens).where(refresh_tokens.c.used_at < used_before))
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

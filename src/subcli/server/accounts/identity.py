@@ -8,12 +8,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
+from subcli.server.accounts import permissions
 from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.holders import Holder
+from subcli.server.accounts.permissions import Action, Credential, Role
 from subcli.server.accounts.revocation import OpenSessions
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
+from subcli.server.log.records import UnknownSubmissionError
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 from subcli.server.settings import ServerLimits
+from subcli.shared import opaque_token
 
 
 class UnauthenticatedError(Exception):
@@ -26,20 +31,50 @@ class UnauthenticatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The user who sends a request.
+    """Who sends a request.
 
     Attributes:
+        holder: the user, and what the request's credential allows.
         access: claims of the access token; None in demo mode.
     """
 
-    user_id: int
-    name: str
+    holder: Holder
     access: AccessClaims | None
+
+    @property
+    def user_id(self) -> int:
+        """Of the user, or of the owner of the submission that a link shows."""
+        return self.holder.user_id
+
+    @property
+    def name(self) -> str:
+        """Of the user, or of the link."""
+        return self.holder.name
 
     @property
     def is_limited(self) -> bool:
         """Whether rate limits apply to this user. In demo mode there are no other users to protect."""
         return self.access is not None
+
+    @property
+    def limit_key(self) -> str:
+        """Whose rate limits apply: those who follow a link do not use up its owner's."""
+        is_link = self.holder.credential is Credential.LINK
+        return self.access.session if is_link and self.access is not None else str(self.user_id)
+
+    def may(self, action: Action) -> bool:
+        """Whether this is allowed."""
+        return permissions.may(self.holder.role, self.holder.credential, action)
+
+    def owner_of_visible(self, submission_id: int) -> int | None:
+        """Whose this submission must be, so that it can be seen: the owner's id, or None for anybody's.
+
+        Raises:
+            UnknownSubmissionError: it cannot be seen, whosever it is.
+        """
+        if self.holder.submission_id not in (None, submission_id):
+            raise UnknownSubmissionError
+        return None if self.may(Action.READ_ANY) else self.user_id
 
 
 class Identities(Protocol):
@@ -88,11 +123,11 @@ class DemoIdentities:
         await asyncio.Event().wait()
 
 
-_DEMO = Identity(DEMO_USER, "demo", None)
+_DEMO = Identity(Holder(DEMO_USER, "demo", Role.STUDENT), None)
 
 
 class TokenIdentities:
-    """Reads the user from the token, and checks in the database that the session is still open."""
+    """Reads the user from the token, and checks in the database that it is still valid."""
 
     def __init__(self, store: Store, accounts: Accounts, tokens: TokenIssuer, limits: ServerLimits) -> None:
         self._store = store
@@ -105,13 +140,17 @@ class TokenIdentities:
 
     async def of_request(self, authorization: Sequence[str]) -> Identity:
         try:
-            return await self._identity(self._tokens.read_access(_required(bearer_token(authorization))))
+            token = _required(bearer_token(authorization))
+            return await self._opaque(token) or await self._identity(self._tokens.read_access(token))
         except TokenError as error:
             raise UnauthenticatedError(error.reason) from None
 
     async def of_socket(self, token: str | None, submission_id: int) -> Identity:
         try:
-            claims = self._tokens.read_any(_required(token))
+            token = _required(token)
+            if (identity := await self._opaque(token)) is not None:
+                return identity
+            claims = self._tokens.read_any(token)
         except TokenError as error:
             raise UnauthenticatedError(error.reason) from None
         if isinstance(claims, AccessClaims):
@@ -120,11 +159,26 @@ class TokenIdentities:
             raise UnauthenticatedError("token invalid")
         return await self._consume(claims)
 
+    async def _opaque(self, token: str) -> Identity | None:
+        """The sender, if the token is an access token for machines or the token of a link.
+
+        Raises:
+            TokenError: it is, but it is not valid.
+        """
+        if token.startswith(opaque_token.ACCESS):
+            access, holder = await self._store.run(self._accounts.machine_tokens.verify, token)
+        elif token.startswith(opaque_token.LINK):
+            access, holder = await self._store.run(self._accounts.links.verify, token)
+        else:
+            return None
+        return Identity(holder, access)
+
     def seconds_left(self, identity: Identity) -> float | None:
         return None if identity.access is None else self._tokens.seconds_left(identity.access)
 
     def watched(self, identity: Identity, ended: Callable[[], object]) -> AbstractContextManager[None]:
-        return self._sessions.watched("" if identity.access is None else identity.access.session, ended)
+        session = "" if identity.access is None else identity.access.session
+        return self._sessions.watched(session, ended, identity.holder.role)
 
     async def _consume(self, watch: WatchClaims) -> Identity:
         identity = await self._identity(watch.access)
@@ -133,10 +187,10 @@ class TokenIdentities:
         return identity
 
     async def _identity(self, access: AccessClaims) -> Identity:
-        name = await self._store.run(self._accounts.user_of, access.session, access.user_id)
-        if name is None:
+        holder = await self._store.run(self._accounts.holder, access.session, access.user_id)
+        if holder is None:
             raise UnauthenticatedError("session ended")
-        return Identity(access.user_id, name, access)
+        return Identity(holder, access)
 
 
 def bearer_token(authorization: Sequence[str]) -> str | None:

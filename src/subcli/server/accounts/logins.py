@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,12 +16,15 @@ from subcli.server.accounts.accounts import (
     InvalidRefreshTokenError,
     LoginSession,
     ReusedRefreshTokenError,
-    UnknownUserError,
 )
 from subcli.server.accounts.hashing import BusyError, HashingTurns
+from subcli.server.accounts.identity import Identity
+from subcli.server.accounts.names import name_key
 from subcli.server.accounts.networks import network_of, site_of
-from subcli.server.accounts.passwords import Passwords
+from subcli.server.accounts.passwords import Passwords, check
 from subcli.server.accounts.tokens import TokenIssuer
+from subcli.server.accounts.user_rows import UnknownUserError
+from subcli.server.accounts.users import Account
 from subcli.server.limits import LimitedError, Limiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.observe import audit
@@ -45,6 +49,10 @@ class GrantError(Exception):
         super().__init__(error, detail)
         self.error = error
         self.detail = detail
+
+
+def _wrong() -> GrantError:
+    return GrantError("invalid_grant", "Wrong user or password.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +121,10 @@ class Logins:
             LimitedError: too many failed attempts.
             BusyError: too many logins wait for their turn.
         """
-        found = await self._store.run(self._accounts.find_user, name)
-        user = None if found is None else name
+        found = await self._store.run(self._accounts.users.find, name)
+        user = None if found is None else found.name
         try:
-            session = await self._with_password(name, password, address, found and found[0], device)
+            session = await self._with_password(name, password, address, None if found is None else found.id, device)
         except GrantError as error:
             audit.record("login", "refused", user=user, client=address, reason=error.error)
             raise
@@ -130,7 +138,7 @@ class Logins:
         self, name: str, password: str, address: str, user_id: int | None, device: str | None
     ) -> LoginSession:
         known = self._tokens.read_device(device, user_id)
-        account = name.casefold()[:256]
+        account = name_key(name[:256])
         network, site = network_of(address), site_of(address)
         # The owner of a /56 could otherwise be served 256 times as often as others.
         crowd = site or network
@@ -173,18 +181,32 @@ class Logins:
             await self._limiter.give_back(rate, key)
 
     async def _check(self, name: str, password: str) -> LoginSession:
-        found = await self._store.run(self._accounts.find_user, name)
-        user_id, password_hash = found or (0, None)
+        # Twice, because a login at the same moment may have replaced an outdated hash.
+        for _ in range(2):
+            account = await self._verify(name, password)
+            with suppress(UnknownUserError):
+                return await self._store.run(self._accounts.open_session, account.id, account.password_hash)
+        raise _wrong()
+
+    async def _verify(self, name: str, password: str) -> Account:
+        """The account whose password this is. Only call this in your turn to hash.
+
+        Raises:
+            GrantError: the name or the password is wrong, or the account is disabled.
+        """
+        found = await self._store.run(self._accounts.users.find, name)
+        password_hash = None if found is None else found.password_hash
         is_correct = await self.hashing.run(self._passwords.verify, password, password_hash)
-        if not is_correct or password_hash is None:
-            raise GrantError("invalid_grant", "Wrong user or password.")
-        if self._passwords.is_outdated(password_hash):
-            new = await self.hashing.run(self._passwords.hash, password)
-            await self._store.run(self._accounts.replace_hash, user_id, password_hash, new)
-        try:
-            return await self._store.run(self._accounts.open_session, user_id)
-        except UnknownUserError:
-            raise GrantError("invalid_grant", "Wrong user or password.") from None
+        if not is_correct or found is None:
+            raise _wrong()
+        if found.is_disabled:
+            # Only somebody who knows the password is told.
+            raise GrantError("invalid_grant", "This account is disabled; ask whoever runs the server.")
+        if not self._passwords.is_outdated(found.password_hash):
+            return found
+        new = await self.hashing.run(self._passwords.hash, password)
+        await self._store.run(self._accounts.users.replace_hash, found.id, found.password_hash, new)
+        return replace(found, password_hash=new)
 
     def device(self, granted: Granted) -> tuple[str, int]:
         """A token that identifies this browser at later logins, and its lifetime in seconds."""
@@ -241,6 +263,35 @@ class Logins:
     def _granted(self, session: LoginSession) -> Granted:
         access_token = self._tokens.access(session.user_id, session.id)
         return Granted(access_token, session.refresh_token, self._lifetime, session.user_id)
+
+    async def change_password(self, identity: Identity, old: str, new: str, address: str) -> None:
+        """Give a user another password, and end the user's other sessions. Wrong old passwords count as failed logins.
+
+        Raises:
+            GrantError: the old password is wrong.
+            PasswordError: the new one cannot be used.
+            LimitedError: too many failed attempts.
+            BusyError: too many logins wait for their turn.
+        """
+        check(new)
+        session = "" if identity.access is None else identity.access.session
+        keys = [(self._by_pair, f"{name_key(identity.name)} {network_of(address)}")]
+        try:
+            async with self.hashing.turn(site_of(address) or network_of(address)):
+                await self._count(keys, "Too many attempts")
+                account = await self._verify(identity.name, old)
+                await self._give_back(keys)
+                hashed = await self.hashing.run(self._passwords.hash, new)
+                users = self._accounts.users
+                if not await self._store.run(users.change_password, account.id, account.password_hash, hashed, session):
+                    raise _wrong()
+        except (GrantError, LimitedError, BusyError) as error:
+            reason = error.error if isinstance(error, GrantError) else "limited"
+            audit.record("password changed", "refused", user=identity.name, client=address, reason=reason)
+            if isinstance(error, GrantError):
+                raise GrantError(error.error, "The old password is wrong.") from None
+            raise
+        audit.record("password changed", "done", user=identity.name, client=address, session=session)
 
     async def end(self, session_id: str, user: str | None, address: str) -> None:
         """Log out. The last two are for the audit log."""

@@ -6,16 +6,12 @@ Hashing is slow on purpose, and these functions block.
 from __future__ import annotations
 
 import unicodedata
-from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from subcli.server.settings import PasswordCost
-
-MIN_LENGTH: Final = 8
-MAX_LENGTH: Final = 1024
-"""Both in characters."""
+from subcli.shared.protocol import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 
 
 class PasswordError(ValueError):
@@ -39,9 +35,7 @@ class Passwords:
         Raises:
             PasswordError: it is too short, too long or not valid Unicode.
         """
-        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-            raise PasswordError(f"A password must have between {MIN_LENGTH} and {MAX_LENGTH} characters.")
-        return self._hasher.hash(_normalize(password))
+        return self._hasher.hash(check(password))
 
     def verify(self, password: str, password_hash: str | None) -> bool:
         """Whether `password` matches the hash.
@@ -49,7 +43,9 @@ class Passwords:
         None stands for an account that does not exist: that takes as long, and returns False.
         """
         try:
-            matches = self._hasher.verify(password_hash or self._dummy_hash, _normalize(password[: MAX_LENGTH + 1]))
+            matches = self._hasher.verify(
+                password_hash or self._dummy_hash, _normalize(password[: PASSWORD_MAX_LENGTH + 1])
+            )
         except (VerificationError, InvalidHashError, PasswordError):
             return False
         return matches and password_hash is not None
@@ -57,6 +53,17 @@ class Passwords:
     def is_outdated(self, password_hash: str) -> bool:
         """Whether the hash was made at a different cost than new ones."""
         return self._hasher.check_needs_rehash(password_hash)
+
+
+def check(password: str) -> bytes:
+    """What of a password is hashed.
+
+    Raises:
+        PasswordError: it is too short, too long or not valid Unicode.
+    """
+    if not PASSWORD_MIN_LENGTH <= len(password) <= PASSWORD_MAX_LENGTH:
+        raise PasswordError(f"A password must have between {PASSWORD_MIN_LENGTH} and {PASSWORD_MAX_LENGTH} characters.")
+    return _normalize(password)
 
 
 def _normalize(password: str) -> bytes:

@@ -1,6 +1,6 @@
-"""Tells open sockets that their session has ended.
+"""Tells open sockets that their session has ended, or their access token or link, or that their user's role changed.
 
-A logout, `subcli user remove` and the reuse of a refresh token end sessions in the database, on any gateway or in no
+A logout, `subcli user disable` and the reuse of a refresh token end sessions in the database, on any gateway or in no
 server at all. So each gateway asks the database, for all its sockets together. It needs no bus.
 """
 
@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from sqlalchemy.exc import SQLAlchemyError
 
 from subcli.server.accounts.accounts import Accounts
+from subcli.server.accounts.permissions import Role
 from subcli.server.log.store import Store
 
 _log: Final = logging.getLogger(__name__)
@@ -32,16 +33,16 @@ class OpenSessions:
         self._store = store
         self._accounts = accounts
         self._interval_s = interval_s
-        self._watching: dict[str, set[Callable[[], object]]] = {}
+        self._watching: dict[str, dict[Callable[[], object], Role]] = {}
 
     @contextmanager
-    def watched(self, session_id: str, ended: Callable[[], object]) -> Iterator[None]:
-        """While the context is open, `ended` is called once the session has ended."""
-        self._watching.setdefault(session_id, set()).add(ended)
+    def watched(self, session_id: str, ended: Callable[[], object], role: Role = Role.STUDENT) -> Iterator[None]:
+        """While the context is open, `ended` is called once the session has ended or its user has another role."""
+        self._watching.setdefault(session_id, {})[ended] = role
         try:
             yield
         finally:
-            self._watching[session_id].discard(ended)
+            self._watching[session_id].pop(ended)
             if not self._watching[session_id]:
                 del self._watching[session_id]
 
@@ -61,6 +62,8 @@ class OpenSessions:
         for start in range(0, len(ids), _PER_QUERY):
             chunk = ids[start : start + _PER_QUERY]
             still_open = await self._store.run(self._accounts.open_among, chunk)
-            for session_id in set(chunk) - still_open:
-                for ended in list(self._watching.get(session_id, ())):
-                    ended()
+            for session_id in chunk:
+                now = still_open.get(session_id)
+                for ended, role in list(self._watching.get(session_id, {}).items()):
+                    if role is not now:
+                        ended()

@@ -13,8 +13,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError
 from subcli.server.accounts.logins import Granted, GrantError, Logins
+from subcli.server.accounts.permissions import Action, refusal
 from subcli.server.api import models
 from subcli.server.api.bodies import documented_body, is_json, parse, read
+from subcli.server.limits import LimitedError, Rate
+from subcli.server.log.records import Snapshot
 from subcli.server.observe import audit
 from subcli.server.parts import AuthServices, Services
 from subcli.shared.encoding import timestamp
@@ -46,6 +49,45 @@ async def _authenticate(services: Services, request: Request) -> Identity:
         raise HTTPException(401, f"Not authenticated: {error.reason}.", CHALLENGE) from None
 
 
+def allowed(services: Services, current: _Current, action: Action, rate: Rate | None, what: str = "") -> _Current:
+    """A dependency that returns the user of a request, or responds with 403 or 429 if the user may not do this.
+
+    Args:
+        rate: how often; None for no limit.
+        what: is limited, in the plural.
+    """
+
+    async def checked(identity: Annotated[Identity, Depends(current)], response: Response) -> Identity:
+        require(identity, action)
+        if rate is not None and identity.is_limited:
+            status = await services.limiter.take(rate, identity.limit_key)
+            if status.retry_after:
+                raise LimitedError(status, f"Too many {what}; try again in {status.seconds_to_wait} s.")
+            response.headers.update(status.headers())
+        return identity
+
+    return checked
+
+
+def require(identity: Identity, action: Action) -> None:
+    """
+    Raises:
+        HTTPException: 403, the user may not do this.
+    """
+    if not identity.may(action):
+        raise HTTPException(403, refusal(identity.holder.credential, action))
+
+
+def require_own(identity: Identity, found: Snapshot, action: Action) -> None:
+    """
+    Raises:
+        HTTPException: 403, the user may not do this with a submission that the user may see.
+    """
+    require(identity, action)
+    if found.owner_id != identity.user_id:
+        raise HTTPException(403, f"You can see submission {found.id}, but only its owner may do this.")
+
+
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that a route responds with, for the OpenAPI document."""
     return {status: {"model": models.ErrorResponse} for status in statuses}
@@ -64,7 +106,7 @@ def make_auth_router(services: Services, current: _Current) -> APIRouter:
 
 
 def _add_demo_notice(router: APIRouter) -> None:
-    @router.api_route("/{path:path}", methods=["GET", "POST"], include_in_schema=False)
+    @router.api_route("/{path:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False)
     async def no_logins(path: str) -> Response:
         raise HTTPException(404, _DEMO)
 
@@ -111,15 +153,15 @@ async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) ->
     kind = fields.get("grant_type")
     if kind == "password":
         name, password = _field(fields, "username"), _field(fields, "password")
-        return await logins.with_password(name, password, _address(request), request.cookies.get(_DEVICE))
+        return await logins.with_password(name, password, address_of(request), request.cookies.get(_DEVICE))
     if kind == "refresh_token":
-        return await logins.with_refresh_token(_field(fields, "refresh_token"), _address(request))
+        return await logins.with_refresh_token(_field(fields, "refresh_token"), address_of(request))
     if kind is None:
         raise GrantError("invalid_request", "'grant_type' is missing.")
     raise GrantError("unsupported_grant_type", "'grant_type' must be 'password' or 'refresh_token'.")
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
@@ -148,7 +190,7 @@ async def _fields(request: Request) -> dict[str, str]:
 def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
     @router.post(
         "/logout",
-        responses=error_responses(401, 413, 422, 429),
+        responses=error_responses(401, 403, 413, 422, 429),
         openapi_extra=documented_body(models.LogoutBody, required=False),
     )
     async def logout(_documented: _Bearer, request: Request) -> models.LogoutResponse:
@@ -157,11 +199,12 @@ def _add_logout(router: APIRouter, services: Services, logins: Logins) -> None:
         has_body = content.strip() not in (b"", b"null")
         token = parse(models.LogoutBody, content, request).refresh_token if has_body else None
         if token is not None:
-            await logins.end_with_refresh_token(token, _address(request))
+            await logins.end_with_refresh_token(token, address_of(request))
             return models.LogoutResponse(logged_out=True)
         identity = await _authenticate(services, request)
+        require(identity, Action.OWN_ACCOUNT)
         if identity.access is not None:
-            await logins.end(identity.access.session, identity.name, _address(request))
+            await logins.end(identity.access.session, identity.name, address_of(request))
         return models.LogoutResponse(logged_out=True)
 
 
@@ -170,8 +213,13 @@ def _add_me(router: APIRouter, current: _Current) -> None:
     async def me(identity: Annotated[Identity, Depends(current)]) -> models.IdentityResponse:
         """The user of the access token, and when the token expires."""
         access = identity.access
+        holder = identity.holder
         return models.IdentityResponse(
-            user=identity.name, expires_at=None if access is None else timestamp(access.expires)
+            user=identity.name,
+            expires_at=None if access is None else timestamp(access.expires),
+            role=holder.role,
+            credential=holder.credential,
+            token_name=holder.token_name,
         )
 
 
@@ -186,7 +234,7 @@ def watch_token(
         "watch token",
         "granted",
         user=identity.name,
-        client=_address(request),
+        client=address_of(request),
         session=identity.access.session,
         submission=submission_id,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -168,6 +168,7 @@ class SubmissionResponse(BaseModel):
     epoch: str | None = Field(description=_EPOCH)
     attempt: int
     build_log: str | None
+    user: str | None = Field(default=None, description="Who submitted it; in lists of others' submissions.")
     compared_to: ComparisonBody | None = Field(
         None, description="What the verdict was compared with; only in the answer about one submission."
     )
@@ -392,6 +393,90 @@ class IdentityResponse(BaseModel):
 
     user: str
     expires_at: str | None = Field(description="When the access token expires.")
+    role: str = Field(description="`student`, `teacher` or `admin`.")
+    credential: str = Field(
+        description="What the token allows: `login` (everything that the role does), `submit`, `read`, or `link`."
+    )
+    token_name: str | None = Field(default=None, description="The name of an access token for machines.")
+
+
+_DAY_S = 86400
+
+
+class NewMachineTokenBody(BaseModel):
+    """An access token for machines to be created."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
+    scope: Literal["submit", "read"] = Field(description="`read` can neither submit nor cancel.")
+    expires_in: Annotated[int, Field(ge=60, le=366 * _DAY_S)] = Field(90 * _DAY_S, description="Seconds.")
+
+
+class MachineTokenResponse(BaseModel):
+    """An access token for machines, without its text."""
+
+    id: int
+    name: str
+    scope: str
+    created_at: str
+    expires_at: str
+    last_used_at: str | None = Field(description="To the minute; null if it was not used.")
+
+
+class NewMachineTokenResponse(MachineTokenResponse):
+    """An access token that was created."""
+
+    token: str = Field(description="Its text, which is not shown again.")
+
+
+class MachineTokenListResponse(BaseModel):
+    """One's own access tokens for machines, oldest first."""
+
+    tokens: list[MachineTokenResponse]
+
+
+class PasswordBody(BaseModel):
+    """A change of one's own password."""
+
+    old_password: str = Field(max_length=4096)
+    new_password: str = Field(max_length=4096)
+
+
+class PasswordResponse(BaseModel):
+    """The password was changed, and other sessions have ended."""
+
+    changed: bool
+
+
+class NewLinkBody(BaseModel):
+    """A link to be created."""
+
+    expires_in: Annotated[int, Field(ge=60, le=366 * _DAY_S)] = Field(7 * _DAY_S, description="Seconds.")
+
+
+class LinkResponse(BaseModel):
+    """A link that shows one submission to whoever follows it, without its address."""
+
+    id: int
+    created_at: str
+    expires_at: str
+
+
+class NewLinkResponse(LinkResponse):
+    """A link that was created."""
+
+    url: str = Field(description="Its address, which is not shown again.")
+
+
+class LinkListResponse(BaseModel):
+    """The links to a submission that work, oldest first."""
+
+    links: list[LinkResponse]
+
+
+class LinksRevokedResponse(BaseModel):
+    """The links to a submission work no longer."""
+
+    revoked: int = Field(description="How many there were.")
 
 
 class WatchTokenResponse(BaseModel):

@@ -19,13 +19,24 @@ from subcli.judge import Problem
 from subcli.judge.cases.samples import samples_of
 from subcli.judge.scaffold import scaffold
 from subcli.server.accounts.identity import Identity
+from subcli.server.accounts.names import name_key
+from subcli.server.accounts.permissions import Action
 from subcli.server.api import models
-from subcli.server.api.auth import current_identity, error_responses, make_auth_router, watch_token
+from subcli.server.api.account import make_account_router
+from subcli.server.api.auth import (
+    allowed,
+    current_identity,
+    error_responses,
+    make_auth_router,
+    require,
+    require_own,
+    watch_token,
+)
 from subcli.server.api.bodies import LargeBodies, documented_body, parse, read
+from subcli.server.api.links import add_links
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.edge.page_token import is_from_browser
 from subcli.server.jobs.languages import OfferedLanguages
-from subcli.server.limits import LimitedError, Rate
 from subcli.server.log.records import (
     EndedError,
     KeyReusedError,
@@ -40,10 +51,14 @@ from subcli.shared.run_trace import unpack
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _ONE: Final = "/submissions/{submission_id}"
+_WITH_LOGINS: Final = ("watch_token", "access_tokens", "roles", "links")
+"""The features that a server in demo mode does not have."""
 _MAX_ID: Final = 2**63 - 1
 """The largest integer that the databases can store."""
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of results.")]
+User = Annotated[str | None, Query(max_length=256, description="Whose; for teachers.")]
+All = Annotated[bool, Query(description="Whether to list everybody's, if no `user` is given; for teachers.")]
 AfterSeq = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only events after this position.")]
 OutputAfter = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only pieces after this number.")]
 EventLimit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of results.")]
@@ -60,6 +75,8 @@ def make_router(services: Services) -> APIRouter:
     _add_problems(router, services)
     _add_submissions(router, services, current)
     _add_one_submission(router, services, current)
+    if services.auth is not None:
+        router.include_router(make_account_router(services, services.auth, current))
     router.include_router(make_auth_router(services, current))
     return router
 
@@ -71,7 +88,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
-        features = ["resume", "idempotency", "feed", "traces", "output", *([] if demo else ["watch_token"])]
+        features = ["resume", "idempotency", "feed", "traces", "output", *(() if demo else _WITH_LOGINS)]
         return models.InfoResponse(
             name="subcli",
             version=version("subcli-watch"),
@@ -129,13 +146,13 @@ def _add_problems(router: APIRouter, services: Services) -> None:
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
     large = LargeBodies()
-    submitting = _limited(services, current, services.submits, "submissions")
-    reading = _limited(services, current, services.reads, "requests")
+    submitting = allowed(services, current, Action.SUBMIT, services.submits, "submissions")
+    listing = allowed(services, current, Action.LIST_OWN, services.reads, "requests")
 
     @router.post(
         "/submissions",
         status_code=201,
-        responses=error_responses(401, 404, 413, 422, 429),
+        responses=error_responses(401, 403, 404, 413, 422, 429),
         response_model_exclude_unset=True,
         openapi_extra=documented_body(models.SubmissionBody),
     )
@@ -168,44 +185,56 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             services.journal.arrived(snapshot.id, identity.user_id)
         return _submission(snapshot, request)
 
-    @router.get("/submissions", responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
+    @router.get("/submissions", responses=error_responses(401, 403, 404, 422, 429), response_model_exclude_unset=True)
     async def list_submissions(
         request: Request,
-        identity: Annotated[Identity, Depends(reading)],
+        identity: Annotated[Identity, Depends(listing)],
         limit: Limit = 20,
         problem: str | None = None,
+        user: User = None,
+        all: All = False,
     ) -> models.SubmissionListResponse:
-        """List recent submissions, newest first."""
+        """List recent submissions, newest first: one's own; as a teacher also those of another user, or of all."""
         slug = None if problem is None else _find_problem(services, problem).slug
-        found = await store.run(store.lookup.recent, identity.user_id, limit, slug)
-        return models.SubmissionListResponse(submissions=[_submission(snapshot, request) for snapshot in found])
+        owner = await _listed_owner(services, identity, user, all=all)
+        found = await store.run(store.lookup.recent, owner, limit, slug)
+        rows = [_submission(snapshot, request) for snapshot in found]
+        if services.auth is not None and (all or user is not None):
+            names = await store.run(services.auth.accounts.users.names, {snapshot.owner_id for snapshot in found})
+            for snapshot, row in zip(found, rows, strict=True):
+                row.user = names.get(snapshot.owner_id)
+        return models.SubmissionListResponse(submissions=rows)
 
 
-def _limited(services: Services, current: _Current, rate: Rate, what: str) -> _Current:
-    """A dependency: the user of a request, if the rate allows another one. It responds with 429 otherwise."""
+async def _listed_owner(services: Services, identity: Identity, user: str | None, *, all: bool) -> int | None:
+    """Whose submissions are listed; None for everybody's.
 
-    async def limited(identity: Annotated[Identity, Depends(current)], response: Response) -> Identity:
-        if identity.is_limited:
-            status = await services.limiter.take(rate, str(identity.user_id))
-            if status.retry_after:
-                raise LimitedError(status, f"Too many {what}; try again in {status.seconds_to_wait} s.")
-            response.headers.update(status.headers())
-        return identity
-
-    return limited
+    Raises:
+        HTTPException: 403, the user may not list those, whether or not there are any; 404, there is no such user.
+    """
+    if services.auth is None or (user is None and not all):
+        return identity.user_id
+    if user is None or (name_key(user) != name_key(identity.name)):
+        require(identity, Action.READ_ANY)
+    if user is None:
+        return None
+    found = await services.store.run(services.auth.accounts.users.find, user)
+    if found is None:
+        raise HTTPException(404, f"There is no user {user[:64]!r}.")
+    return found.id
 
 
 def _add_one_submission(router: APIRouter, services: Services, current: _Current) -> None:
     store = services.store
-    reading = _limited(services, current, services.reads, "requests")
-    asking_for_tokens = _limited(services, current, services.watch_tokens, "watch tokens")
+    reading = allowed(services, current, Action.READ_OWN, services.reads, "requests")
+    asking_for_tokens = allowed(services, current, Action.READ_OWN, services.watch_tokens, "watch tokens")
 
     async def find(submission_id: int, identity: Annotated[Identity, Depends(reading)]) -> Snapshot:
-        """The submission, if it belongs to the user. Otherwise it looks as if it did not exist."""
+        """The submission, if the user may see it. Otherwise it looks as if it did not exist."""
         if not 0 < submission_id <= _MAX_ID:
             _refuse_unknown(submission_id)
         try:
-            return await store.run(store.lookup.snapshot, submission_id, identity.user_id)
+            return await store.run(store.lookup.snapshot, submission_id, identity.owner_of_visible(submission_id))
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
@@ -217,11 +246,14 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
     @router.get(
         f"{_ONE}/files",
-        responses=error_responses(401, 404, 422, 429),
+        responses=error_responses(401, 403, 404, 422, 429),
         response_model=models.FilesResponse,
     )
-    async def show_files(found: Annotated[Snapshot, Depends(find)]) -> Response:
+    async def show_files(
+        found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)]
+    ) -> Response:
         """Get the submitted code."""
+        require(identity, Action.READ_CODE)
         body = {"submission_id": found.id, "files": await store.run(store.lookup.files, found.id)}
         # With escapes: a text may contain half a surrogate pair, which UTF-8 cannot.
         return Response(json.dumps(body), media_type="application/json")
@@ -280,10 +312,13 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         )
 
     @router.post(
-        f"{_ONE}/cancel", responses=error_responses(401, 404, 409, 422, 429), response_model_exclude_unset=True
+        f"{_ONE}/cancel", responses=error_responses(401, 403, 404, 409, 422, 429), response_model_exclude_unset=True
     )
-    async def cancel(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
+    async def cancel(
+        found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)], request: Request
+    ) -> models.SubmissionResponse:
         """Stop judging; the verdict is `cancelled`."""
+        require_own(identity, found, Action.CANCEL_OWN)
         try:
             await services.journal.cancel(found.id, found.owner_id)
             services.metrics.ended(found.problem, "cancelled")
@@ -293,6 +328,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
     if (auth := services.auth) is None:
         return
+    add_links(router, services, auth, current, find)
 
     @router.post(f"{_ONE}/watch-token", responses=error_responses(401, 404, 422, 429))
     async def make_watch_token(
@@ -354,7 +390,7 @@ def _submission(
     snapshot: Snapshot, request: Request, compared: Mapping[str, Any] | None = None
 ) -> models.SubmissionResponse:
     finished = snapshot.finished_at
-    more = {} if compared is None else {"compared_to": models.ComparisonBody(**compared)}
+    more: dict[str, Any] = {} if compared is None else {"compared_to": models.ComparisonBody(**compared)}
     return models.SubmissionResponse(
         submission_id=snapshot.id,
         id=snapshot.id,

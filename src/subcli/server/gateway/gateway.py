@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qs
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError, bearer_token
+from subcli.server.accounts.permissions import Action, Credential
 from subcli.server.gateway.feed import FeedReader
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, headers
 from subcli.server.gateway.watcher import RefusedError, Source, Watcher
@@ -111,10 +112,10 @@ class Gateway:
         after = _position(query, "after_seq")
         output_after = _position(query, "output_after") if _wants_output(query) else None
         epoch = query.get("epoch", [""])[-1] or None
-        await self._check_owner(submission_id, identity)
+        await self._check_visible(submission_id, identity)
         await self._check_connect_rate(identity)
         async with AsyncExitStack() as stack:
-            await self._take_slot(stack, str(submission_id), self._limits.connections)
+            await self._take_slot(stack, _slot(submission_id, identity), self._limits.connections)
             stack.enter_context(socket.served())
             subscription = stack.enter_context(self._journal.subscribe(submission_id))
             events = self._journal.reader(subscription, submission_id, after, epoch)
@@ -129,6 +130,8 @@ class Gateway:
     async def _admit_to_feed(self, socket: ServerSocket, scope: Scope, query: _Query) -> None:
         """The same for a feed. Raises what `_admit` does."""
         identity = await self._identity(scope, query, _NO_SUBMISSION)
+        if not identity.may(Action.LIST_OWN):
+            raise RefusedError(CloseCode.UNAUTHORIZED, "a link shows no feed")
         wanted = Wanted(identity.user_id, self._problem(query))
         cursor = _cursor(query)
         await self._check_connect_rate(identity)
@@ -176,15 +179,22 @@ class Gateway:
 
     async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:
-            status = await self._limiter.take(self._connects, str(identity.user_id))
+            status = await self._limiter.take(self._connects, identity.limit_key)
             if status.retry_after:
                 raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={status.seconds_to_wait}")
 
-    async def _check_owner(self, submission_id: int, identity: Identity) -> None:
+    async def _check_visible(self, submission_id: int, identity: Identity) -> None:
         try:
-            await self._store.run(self._store.lookup.snapshot, submission_id, identity.user_id)
+            owner_id = identity.owner_of_visible(submission_id)
+            await self._store.run(self._store.lookup.snapshot, submission_id, owner_id)
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
+
+
+def _slot(submission_id: int, identity: Identity) -> str:
+    """What the sockets of a submission are counted under: those who follow a link do not keep its owner out."""
+    is_link = identity.holder.credential is Credential.LINK
+    return f"{submission_id} by link" if is_link else str(submission_id)
 
 
 def _is_feed(scope: Scope) -> bool:

@@ -151,7 +151,7 @@ def _create(engine: Engine) -> bool:
         metadata.create_all(connection)
         versions.create(connection)
         connection.execute(insert(versions).values(version_num=REVISION))
-        connection.execute(insert(users).values(name="demo", created_at=time.time()))
+        connection.execute(insert(users).values(name="demo", name_key="demo", created_at=time.time()))
         connection.execute(insert(write_probes).values(id=1))
         return True
 

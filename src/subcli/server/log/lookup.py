@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, select, true
 
 from subcli.server.log.comparison import JUDGED, compare, outcomes
 from subcli.server.log.database import reading
@@ -48,8 +48,11 @@ class Lookup:
     def __init__(self, engine: Engine) -> None:
         self._read = reading(engine)
 
-    def snapshot(self, submission_id: int, owner_id: int) -> Snapshot:
+    def snapshot(self, submission_id: int, owner_id: int | None) -> Snapshot:
         """Return one submission.
+
+        Args:
+            owner_id: whose it must be; None for anybody's.
 
         Raises:
             UnknownSubmissionError: this owner has no such submission.
@@ -57,8 +60,8 @@ class Lookup:
         with self._read.begin() as connection:
             return snapshot_of(connection, submission_id, owned_by(owner_id))
 
-    def recent(self, owner_id: int, limit: int, problem: str | None = None) -> list[Snapshot]:
-        """Return an owner's latest submissions, newest first."""
+    def recent(self, owner_id: int | None, limit: int, problem: str | None = None) -> list[Snapshot]:
+        """Return an owner's latest submissions, or everybody's if None, newest first."""
         query = select(*SNAPSHOT).where(owned_by(owner_id))
         if problem is not None:
             query = query.where(submissions.c.problem == problem)
@@ -157,12 +160,15 @@ class Lookup:
         return found if isinstance(found, dict) else None
 
 
-def owned_by(owner_id: int, *, by_index: bool = True) -> ColumnElement[bool]:
+def owned_by(owner_id: int | None, *, by_index: bool = True) -> ColumnElement[bool]:
     """The condition that a submission is one that this user may see: all queries for users have it.
 
     Args:
+        owner_id: of the user; None for one who may see everybody's.
         by_index: whether the database may look for them in the index on owners.
     """
+    if owner_id is None:
+        return true()
     return (submissions.c.owner_id if by_index else submissions.c.owner_id + 0) == owner_id
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0009"
+REVISION: Final = "0012"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -48,8 +48,16 @@ users: Final = Table(
     Column("id", BIG, primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
-    # None: nobody can log in, as with the demo user and removed users.
+    # None: nobody can log in, as with the demo user and users that an older version removed.
     Column("password_hash", Text),
+    # What all spellings of the name have in common (accounts.names.name_key). None: another user has this name in
+    # another spelling, from a time when these were two names; or an older server added it, while this one was being
+    # rolled out.
+    Column("name_key", String(64)),
+    Column("role", String(16), nullable=False, server_default="student"),
+    # Since when the user may not log in; None if they may.
+    Column("disabled_at", Double),
+    Index("ix_users_name_key", "name_key", unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -76,6 +84,24 @@ refresh_tokens: Final = Table(
     Index("ix_refresh_tokens_session_id", "session_id"),
     Index("ix_refresh_tokens_expires_at", "expires_at"),
     Index("ix_refresh_tokens_used_at", "used_at"),
+)
+
+# Access tokens for machines.
+machine_tokens: Final = Table(
+    "machine_tokens",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("user_id", BIG, ForeignKey("users.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    # SHA-256, hexadecimal, as of refresh tokens.
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("scope", String(16), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("last_used_at", Double),
+    UniqueConstraint("user_id", "name"),
+    Index("ix_machine_tokens_expires_at", "expires_at"),
+    sqlite_autoincrement=True,
 )
 
 used_tokens: Final = Table(
@@ -137,6 +163,21 @@ submissions: Final = Table(
     # Without it, listing a problem that this owner has seldom submitted reads all of the owner's submissions.
     Index("ix_submissions_owner_id_problem_id", "owner_id", "problem", "id"),
     Index("ix_submissions_final_status_id", "final_status", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Links that show one submission to whoever follows them.
+links: Final = Table(
+    "links",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("submission_id", BIG, ForeignKey("submissions.id"), nullable=False),
+    # SHA-256, hexadecimal, as of refresh tokens.
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("ix_links_submission_id", "submission_id"),
+    Index("ix_links_expires_at", "expires_at"),
     sqlite_autoincrement=True,
 )
 

@@ -1,9 +1,10 @@
-"""The audit log: who came in or was refused, left, made tokens, or was added or removed; when, and from where.
+"""The audit log: who came in or was refused, left, made tokens or links, or was changed as a user; when and from where.
 
 Each line is an object: `time`, `message` (what was done), `outcome`, and where they apply `user`, `client` (the
-address), `by` (the operator's account on this machine), `session` (the beginning of its id), `submission`, `reason` and
-`request`. No line holds a secret. What was typed as a user's name is not written if there is no such user, because it
-may be a password.
+address), `by` (the operator's account on this machine), `session` (the beginning of its id), `submission`, `reason`,
+`request`, `role` and the one `before`, `token_name` and `scope` of an access token, and how many `submissions` or
+`links`. No line holds a secret. What was typed as a user's name is not written if there is no such user, because it may
+be a password.
 """
 
 from __future__ import annotations

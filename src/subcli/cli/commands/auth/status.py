@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from subcli.cli.commands.auth.expiry import expires_at
@@ -29,16 +30,21 @@ def status(common: Common, streams: Streams) -> int:
     token, refresh, source, problem = _present(settings, credentials, login)
     valid: bool | None = None
     user = login.user if login else None
+    me: Mapping[str, Any] = {}
     if token is not None:
         present = token
-        valid, user, token = run(lambda _: _validity(settings, streams, present, user), streams)
+        valid, me, token = run(lambda _: _validity(settings, streams, present), streams)
+        user = str(me.get("user") or me.get("username") or me.get("name") or user or "") or None
     shadowed = login is not None and settings.token is not None
     fields: dict[str, Any] = {
         "server": settings.server,
         "user": user,
         "source": source,
         "valid": valid,
-        "expires_at": expires_at(token) if token else None,
+        "expires_at": (expires_at(token) or _text(me.get("expires_at"))) if token else None,
+        "role": _text(me.get("role")),
+        "credential": _text(me.get("credential")),
+        "token_name": _text(me.get("token_name")),
         "renewable": refresh,
         "shadowed_login": shadowed,
         "problem": problem,
@@ -70,9 +76,9 @@ def _present(
 
 
 async def _validity(
-    settings: Settings, streams: Streams, token: Secret, user: str | None
-) -> tuple[bool | None, str | None, Secret]:
-    """Whether the server accepts the token, its user, and the token after a renewal.
+    settings: Settings, streams: Streams, token: Secret
+) -> tuple[bool | None, Mapping[str, Any], Secret]:
+    """Whether the server accepts the token, what it says about it, and the token after a renewal.
 
     Validity is ``None`` if the server cannot tell.
     """
@@ -80,23 +86,30 @@ async def _validity(
         try:
             me = await client.api.me_with_refresh()
         except AuthError:
-            return False, user, token
+            return False, {}, token
         except RequestFailed as failed:
             if failed.status in (401, 403):
-                return False, user, client.token() or token
+                return False, {}, client.token() or token
             if failed.status in (404, 405):
-                return None, user, token
+                return None, {}, token
             raise unverified(failed) from None
         token = client.token() or token
-    return True, str(me.get("user") or me.get("username") or me.get("name") or user or "") or None, token
+    return True, me, token
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _print_status(streams: Streams, fields: dict[str, Any], has_token: bool, withheld: str) -> None:
     lines = [("server", fields["server"])]
     if has_token:
         state = {True: "valid", False: "not accepted", None: "stored; this server cannot verify it"}[fields["valid"]]
-        lines.append(("user", fields["user"] or "unknown"))
+        role = f" ({fields['role']})" if fields["role"] else ""
+        lines.append(("user", f"{fields['user'] or 'unknown'}{role}"))
         lines.append(("token", f"{state}, from {_SOURCES.get(fields['source'], fields['source'])}"))
+        if fields["token_name"]:
+            lines.append(("access", f"access token {fields['token_name']}, scope {fields['credential']}"))
         if fields["expires_at"]:
             renewed = "; renewed automatically" if fields["renewable"] else ""
             lines.append(("expires", f"{fields['expires_at']}{renewed}"))

@@ -18,9 +18,23 @@ export class Refused extends Error {
 export class Api {
   #access = null;
   #refresh = null;
+  #link;
+
+  // `link` is the token of a link to this submission, if the page was opened with one. A login takes its place.
+  constructor(link = null) {
+    this.#link = link;
+  }
 
   get loggedIn() {
-    return this.#access !== null;
+    return this.#token !== null;
+  }
+
+  get byLink() {
+    return this.#access === null && this.#link !== null;
+  }
+
+  get #token() {
+    return this.#access ?? this.#link;
   }
 
   async get(path) {
@@ -75,7 +89,7 @@ export class Api {
   }
 
   #headers() {
-    return this.#access === null ? {} : { Authorization: `Bearer ${this.#access}` };
+    return this.#token === null ? {} : { Authorization: `Bearer ${this.#token}` };
   }
 }
 

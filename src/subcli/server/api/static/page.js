@@ -9,7 +9,8 @@ import { show, showConnection, showTime, showTitle } from "./view.js";
 const FRAME_MS = 100;
 const at = (id) => document.getElementById(id);
 const id = Number(location.pathname.split("/").pop());
-const api = new Api();
+// Behind `#`, so that the browser sends it to no server and writes it into no log.
+const api = new Api(new URLSearchParams(location.hash.slice(1)).get("link"));
 const submission = new Submission(id);
 const theme = new URLSearchParams(location.search).get("theme");
 let drawing = null;
@@ -41,6 +42,7 @@ function failed(error) {
   const status = error instanceof Refused ? error.status : 0;
   if (error instanceof LoginNeeded || status === 401) {
     showConnection("closed", "login required");
+    if (api.byLink) at("login-error").textContent = "This link has expired or was revoked. If the submission is yours, log in.";
     at("login").hidden = false;
     at("user").focus();
     return;
