@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .command import Commands, Done
-from .conftest import Run, Served
+from .conftest import Lines, Run, Served
 from .scripted import FULL, Answer, Request, Rest, Script, Server, Wire, finish, scripted
 from .terminal import Terminal
 from .test_ends import interrupt
@@ -271,18 +271,20 @@ async def test_live_screen_of_thousands(command: Commands) -> None:
         assert await tty.end() == 130
 
 
-def test_real_server(server: Served, run: Run, tmp_path: Path) -> None:
-    """Our own server: what is submitted without watching is watched together."""
-    (tmp_path / "a.py").write_text("pass\n")
-    ours = ("--server", server.url)
-    for _ in range(3):
-        run("submit", "a.py", "--problem", "lru-cache", "--no-watch", "-q", *ours)
-    done = run("watch", "--problem", "lru-cache", "--json", *ours)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    ends = {line["submission_id"] for line in lines if line["type"] == "result"}
-    assert done.returncode == 1, done
-    assert ends
-    assert ends <= {1, 2, 3}
-    for number in ends:
+def test_real_server(held: Served, run: Run, follow: Callable[..., Lines], tmp_path: Path) -> None:
+    """Our own server: what runs is watched together, what is submitted meanwhile joins, and each log is complete."""
+    ours = ("--server", held.url)
+    submit = ("submit", "a.py", "--problem", "held", "--no-watch", "-q", *ours)
+    for _ in range(2):
+        run(*submit)
+    watching = follow("watch", "--problem", "held", "--json", *ours)
+    watching.until(lambda line: line["submission_id"] == 2)
+    run(*submit)
+    watching.until(lambda line: line["submission_id"] == 3)
+    (tmp_path / "enough").touch()
+    assert watching.end() == 1
+    lines = watching.lines
+    assert {line["submission_id"] for line in watching.of("result")} == {1, 2, 3}
+    for number in (1, 2, 3):
         told = [line["seq"] for line in lines if line["submission_id"] == number and "seq" in line]
         assert told == list(range(1, len(told) + 1))

@@ -172,6 +172,23 @@ async def test_many_positions(live: Live) -> None:
     assert [len(set(texts)) for texts in followed.texts.values()] == [len(texts) for texts in followed.texts.values()]
 
 
+async def test_position_that_comes_late(live: Live) -> None:
+    """A submission that has ended on this connection is not sent again, whatever the client asks."""
+    _, number = await waiting(live, 2)
+    followed = await feed(live)
+    await followed.read_until(lambda: number in followed.texts)
+    await append(live, number, complete())
+    await followed.read_until(lambda: followed.has_ended([number]))
+    told = list(followed.texts[number])
+    await followed.follow({"submission_id": number}, {"submission_id": 99_999})
+    await followed.read_until(lambda: 99_999 in followed.dropped)
+    await followed.socket.send("ping")
+    async with asyncio.timeout(30):
+        while (text := await followed.socket.recv()) != "pong":
+            followed._sort(str(text))
+    assert followed.texts[number] == told
+
+
 async def test_dropped(guarded: Live) -> None:
     """Others' submissions and nonexistent ones look alike; another log, or a position beyond its end, is 4010."""
     foreign = await guarded.submit()

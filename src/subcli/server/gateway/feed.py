@@ -141,6 +141,8 @@ class FeedReader:
         self._must_look = True
         self._relay: Relay | None = None
         self._members: dict[int, _Member] = {}
+        # Also those that have ended: a position that arrives late must not begin them again.
+        self._followed: set[int] = set()
         self._behind: deque[_Member] = deque()
         self._asked: deque[_Position] = deque()
         self._messages: deque[Record] = deque()
@@ -246,7 +248,7 @@ class FeedReader:
                 self._must_look = self._must_look or len(found) == _FOUND_AT_ONCE
         except ReplacedError:
             raise RefusedError(CloseCode.LOG_REPLACED, "the server's records were replaced") from None
-        new = [each for each in found if each.id not in self._members]
+        new = [each for each in found if each.id not in self._followed]
         self._cursor = cursor
         if new or self._owes_cursor:
             self._announce(new, cursor)
@@ -272,7 +274,7 @@ class FeedReader:
         for each in asked:
             if each.submission_id not in found:
                 self._drop(each.submission_id, CloseCode.NOT_FOUND, "submission not found")
-            elif each.submission_id not in self._members:
+            elif each.submission_id not in self._followed:
                 self._add(each)
 
     def _add(self, position: _Position) -> None:
@@ -284,6 +286,7 @@ class FeedReader:
         if len(self._members) >= self._limit:
             raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={_RETRY_S}")
         number = position.submission_id
+        self._followed.add(number)
         leave = self._journal.subscribe(number)
         subscription = leave.__enter__()
         reader = Reader(subscription, partial(self._page, number), position.after, position.epoch)
@@ -296,6 +299,7 @@ class FeedReader:
             member.close()
 
     def _drop(self, submission_id: int, code: CloseCode, reason: str) -> None:
+        self._followed.discard(submission_id)
         self._say("dropped", {"submission_id": submission_id, "code": int(code), "reason": reason})
 
     def _say(self, kind: str, fields: Mapping[str, Any]) -> None:
