@@ -51,7 +51,7 @@ from subcli.core.submission import FAILURES_KEPT, GROUPS_KEPT, RECENT_KEPT, STAG
 from subcli.core.watch import HELD_MAX, Received, Watch
 from subcli.shared.decoding import MalformedMessageError, decode, from_mapping
 from subcli.shared.encoding import INVISIBLE, encode
-from subcli.shared.messages import MESSAGES, Complete, Control, Message, TestResult, Unknown
+from subcli.shared.messages import MESSAGES, Complete, Control, Message, Output, TestResult, Unknown
 from subcli.shared.protocol import STATUS_RANKS, TERMINAL_STATUSES
 from subcli.shared.secret import MASK, Secret, redact
 
@@ -222,7 +222,9 @@ def test_watch_accepts_any_input(sequence: list[str | bytes]) -> None:
         last_seq = watch.last_seq
         shown += [event.seq for event in received.events if event.seq is not None and not isinstance(event, Complete)]
         assert received.progress == any(
-            event.seq is not None or not isinstance(event, Unknown) for event in received.events
+            (event.seq if not isinstance(event, Output) else event.output_seq) is not None
+            or not isinstance(event, Unknown | Output)
+            for event in received.events
         )
         assert watch.hole is None or watch.hole.after < watch.hole.before - 1
         assert len(watch._held) <= HELD_MAX
