@@ -222,7 +222,8 @@ def test_watch_accepts_any_input(sequence: list[str | bytes]) -> None:
         last_seq = watch.last_seq
         shown += [event.seq for event in received.events if event.seq is not None and not isinstance(event, Complete)]
         assert received.progress == any(
-            (event.seq if not isinstance(event, Output) else event.output_seq) is not None
+            event.seq is not None
+            or (isinstance(event, Output) and event.output_seq is not None)
             or not isinstance(event, Unknown | Output)
             for event in received.events
         )
