@@ -24,8 +24,9 @@ TIME_OUTS = ("undisturbed", "contended")
 
 @pytest.fixture
 def busy_loops() -> Iterator[None]:
-    """Four processes that want a processor each."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    """Four processes that want a processor each, in sessions of their own: the kernel may share by sessions first."""
+    command = [sys.executable, "-c", "while True: pass"]
+    loops = [subprocess.Popen(command, start_new_session=True) for _ in range(4)]
     yield
     for loop in loops:
         loop.kill()
