@@ -70,7 +70,7 @@ def test_project_files_stay_inside(tmp_path: Path, name: str, why: str) -> None:
     root = tmp_path / "project"
     for path in (".env", ".git/config", "ignored.py", "private/a.py", "sub/.env", "sub/nested.py", "x/a.py"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text("x = 1")
+        (root / path).write_text("# x")
     (root / ".gitignore").write_text("ignored.py\nprivate/\nlink*\n")
     (root / "sub" / ".gitignore").write_text("nested.py\n")
     (root / "link").symlink_to(tmp_path / "secret")
@@ -102,7 +102,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     top = tmp_path / "repository"
     for path in (".git/config", "src/common.py", "a/node.py", "token.txt"):
         (top / path).parent.mkdir(parents=True, exist_ok=True)
-        (top / path).write_text("x = 1")
+        (top / path).write_text("# x")
     (top / ".gitignore").write_text("token.txt\n")
     monkeypatch.chdir(top)
     return top
@@ -135,7 +135,7 @@ def test_named_link_does_not_lead_out_of_the_working_tree(checkout: Path, target
         assert "--follow-links" in caught.value.hint
     os.chdir(checkout)
     if target in ("../secret", "token.txt", "hop.py"):
-        assert next(iter(read_source([path], follow_links=True).files.values())) in ("the private key", "x = 1")
+        assert next(iter(read_source([path], follow_links=True).files.values())) in ("the private key", "# x")
 
 
 def test_named_files_and_links_within_the_working_tree_are_read(checkout: Path) -> None:
