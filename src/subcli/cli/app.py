@@ -24,7 +24,7 @@ _COMMANDS: Final = {
     "list": ("commands.list", "List your recent submissions, newest first."),
     "cancel": ("commands.cancel", "Stop judging a submission; its verdict becomes cancelled."),
     "open": ("commands.open", "Open a submission's page in the browser."),
-    "share": ("commands.share", "Make a link that shows a submission to others."),
+    "share": ("commands.share", "Make a link that shows one submission to whoever has it."),
     "init": ("commands.init", "Create a directory for solving or writing a problem."),
     "doctor": ("commands.doctor", "Check settings, server and login, and suggest fixes."),
     "serve": ("commands.server.serve", "Run a server on this machine."),

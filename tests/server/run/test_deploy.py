@@ -206,7 +206,7 @@ def test_guide_states_the_limits() -> None:
         f"burst of {limits.connects}, then {limits.connects / limits.rate_window_s:g} a second",
         f"burst of {limits.submits}, then {limits.submits / limits.rate_window_s:g} a second",
         f"burst of {limits.reads}, then {limits.reads / limits.rate_window_s:g} a second",
-        f"| watch tokens per user | burst of {limits.watch_tokens}, "
+        f"| watch tokens, access tokens and links per user | burst of {limits.watch_tokens}, "
         f"then {limits.watch_tokens / limits.rate_window_s:g} a second |",
         f"| connections of a gateway | {limits.clients}, or its descriptors less 256 |",
         f"| connections per network | {limits.clients_address}, at most half of all; proxies are exempt |",

@@ -352,7 +352,7 @@ def _lay_beside(room: str, source: int) -> str:
         for entry in entries:
             if entry.is_file():
                 _lay_copy(entry.path, f"{room}/{entry.name}")
-            else:
+            elif entry.name != "__pycache__":  # It may hold what a namesake was compiled to in the same second.
                 os.symlink(os.path.abspath(entry.path), f"{room}/{entry.name}")
     for path, data in marshal.loads(os.pread(source, os.fstat(source).st_size, 0)).items():
         above = room
