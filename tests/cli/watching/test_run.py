@@ -179,7 +179,9 @@ def test_output_of_a_feed_is_for_single_watches() -> None:
             asked.append("asked")
 
     operator = TerminalOperator(cast(Interrupts, None), SETTINGS)
-    assert "`subcli watch ID`" in operator.ask_for_output()
+    operator.is_feed = True
+    assert "`subcli watch ID --logs`" in operator.ask_for_output()
+    operator = TerminalOperator(cast(Interrupts, None), SETTINGS)
     operator.sessions = [cast(Session, Asked()), cast(Session, Asked())]
     assert operator.ask_for_output() == ""
     assert asked == ["asked", "asked"]
