@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -92,6 +93,7 @@ class ProblemTable(CasesTable, frozen=True, kw_only=True, forbid_unknown_fields=
     limits: ResourceLimits = ResourceLimits()
     solutions: Annotated[tuple[SolutionTable, ...], Meta(description="written as `[[solutions]]`")] = ()
     local_files: InnerPaths = ()
+    max_attempts: AtLeast1 | None = None
 
 
 def is_problem(directory: str | Path) -> bool:
@@ -230,7 +232,7 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
         raise TomlError(description, f"cannot be read: {error}") from None
     languages = _languages(root, file, table, known)
     if table.runner != "cases":
-        check_unused(file)
+        check_unused(file, allowed=("closes",))
     grader: Grader | None = None
     if table.runner == "grader":
         languages, grader = _grader(root, file, table, languages)
@@ -254,7 +256,20 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
         network=table.network,
         solutions=tuple(_solution(root, file, table, languages, number) for number in range(len(table.solutions))),
         local_files=tuple(_existing(root, file, ("local_files",), name) for name in table.local_files),
+        closes=_closes(file, table),
+        max_attempts=table.max_attempts,
     )
+
+
+def _closes(file: TomlFile, table: ProblemTable) -> datetime | None:
+    if table.closes is None:
+        return None
+    if isinstance(file.content["closes"], str):
+        raise file.error(("closes",), "must be written without quotes", hint=f"Write: `closes = {table.closes}`.")
+    try:
+        return table.closes.astimezone(UTC)
+    except OverflowError:
+        raise file.error(("closes",), "must be in the years from 1 to 9999") from None
 
 
 def _limits(file: TomlFile, table: ProblemTable) -> ResourceLimits:

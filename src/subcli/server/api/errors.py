@@ -1,4 +1,4 @@
-"""Error responses: every error is `{"detail": a sentence}` (contract, section 6)."""
+"""Error responses: every error is `{"detail": a sentence}` (contract, section 6), some with a `code` for programs."""
 
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 
 from subcli.server.accounts.hashing import BusyError
 from subcli.server.limits import LimitedError
+from subcli.server.log.records import ClosedError, NoAttemptsLeftError
+from subcli.shared.encoding import timestamp
 
 _log: Final = logging.getLogger(__name__)
 
@@ -34,6 +36,16 @@ def add_error_handlers(app: FastAPI) -> None:
     async def limited(_request: Request, error: LimitedError) -> JSONResponse:
         content = {"detail": error.detail, "retry_after": error.status.seconds_to_wait}
         return JSONResponse(content, 429, headers=dict(error.status.headers()))
+
+    @app.exception_handler(ClosedError)
+    async def closed(_request: Request, error: ClosedError) -> JSONResponse:
+        content = {"detail": str(error), "code": "problem_closed", "closes": timestamp(error.closes_at)}
+        return JSONResponse(content, 409)
+
+    @app.exception_handler(NoAttemptsLeftError)
+    async def no_attempts_left(_request: Request, error: NoAttemptsLeftError) -> JSONResponse:
+        counts = {"max_attempts": error.allowed, "attempts_used": error.used}
+        return JSONResponse({"detail": str(error), "code": "no_attempts_left", **counts}, 409)
 
     @app.exception_handler(BusyError)
     async def busy(_request: Request, error: BusyError) -> JSONResponse:

@@ -35,6 +35,8 @@ class ProblemSummaryBody(BaseModel):
     title: str
     languages: list[str]
     total_tests: int | None = None
+    closes: str | None = Field(None, description="From when on nothing can be submitted; null for never.")
+    max_attempts: int | None = Field(None, description="How many submissions count for each user; null for any number.")
 
 
 class SampleBody(BaseModel):
@@ -169,6 +171,9 @@ class SubmissionResponse(BaseModel):
     attempt: int
     build_log: str | None
     user: str | None = Field(default=None, description="Who submitted it; in lists of others' submissions.")
+    attempts_left: int | None = Field(
+        None, description="How many attempts at this problem its owner has left; only in the answer to a submission."
+    )
     compared_to: ComparisonBody | None = Field(
         None, description="What the verdict was compared with; only in the answer about one submission."
     )
@@ -356,6 +361,9 @@ class ErrorResponse(BaseModel):
     """An error, described in one sentence."""
 
     detail: str
+    code: str | None = Field(
+        None, description="Which refusal it is, for some of them: `problem_closed` or `no_attempts_left`."
+    )
 
 
 class TokenBody(BaseModel):

@@ -152,7 +152,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
     @router.post(
         "/submissions",
         status_code=201,
-        responses=error_responses(401, 403, 404, 413, 422, 429),
+        responses=error_responses(401, 403, 404, 409, 413, 422, 429),
         response_model_exclude_unset=True,
         openapi_extra=documented_body(models.SubmissionBody),
     )
@@ -173,6 +173,8 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             language=body.language,
             files=_files(problem, body),
             idempotency_key=idempotency_key or None,
+            closes_at=None if problem.closes is None else problem.closes.timestamp(),
+            max_attempts=problem.max_attempts,
         )
         try:
             snapshot, is_new = await store.run(store.create, new)
@@ -183,7 +185,11 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         if is_new:
             services.queue.put(snapshot.id)
             services.journal.arrived(snapshot.id, identity.user_id)
-        return _submission(snapshot, request)
+        answer = _submission(snapshot, request)
+        if problem.max_attempts is not None:
+            used = await store.run(store.lookup.attempts_used, identity.user_id, problem.slug)
+            answer.attempts_left = max(0, problem.max_attempts - used)
+        return answer
 
     @router.get("/submissions", responses=error_responses(401, 403, 404, 422, 429), response_model_exclude_unset=True)
     async def list_submissions(
@@ -195,9 +201,12 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         all: All = False,
     ) -> models.SubmissionListResponse:
         """List recent submissions, newest first: one's own; as a teacher also those of another user, or of all."""
-        slug = None if problem is None else _find_problem(services, problem).slug
         owner = await _listed_owner(services, identity, user, all=all)
-        found = await store.run(store.lookup.recent, owner, limit, slug)
+        known = None if problem is None else services.problem(problem)
+        found = await store.run(store.lookup.recent, owner, limit, problem if known is None else known.slug)
+        if problem is not None and known is None and not found:
+            # It may have been retired, but then there is a submission to it.
+            _refuse_unknown_problem(services, problem)
         rows = [_submission(snapshot, request) for snapshot in found]
         if services.auth is not None and (all or user is not None):
             names = await store.run(services.auth.accounts.users.names, {snapshot.owner_id for snapshot in found})
@@ -341,8 +350,12 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
 
 def _find_problem(services: Services, name: str) -> Problem:
-    if (problem := services.problem(name)) is not None:
-        return problem
+    if (problem := services.problem(name)) is None:
+        _refuse_unknown_problem(services, name)
+    return problem
+
+
+def _refuse_unknown_problem(services: Services, name: str) -> NoReturn:
     known = ", ".join(sorted(services.problems))
     raise HTTPException(404, f"There is no problem {name[:64]!r}. Available: {known}.")
 
@@ -383,6 +396,8 @@ def _problem_fields(problem: Problem) -> dict[str, Any]:
         "title": problem.title,
         "languages": list(problem.languages),
         "total_tests": problem.total_tests,
+        "closes": None if problem.closes is None else timestamp(problem.closes.timestamp()),
+        "max_attempts": problem.max_attempts,
     }
 
 

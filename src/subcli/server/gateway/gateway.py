@@ -132,7 +132,7 @@ class Gateway:
         identity = await self._identity(scope, query, _NO_SUBMISSION)
         if not identity.may(Action.LIST_OWN):
             raise RefusedError(CloseCode.UNAUTHORIZED, "a link shows no feed")
-        wanted = Wanted(identity.user_id, self._problem(query))
+        wanted = Wanted(identity.user_id, await self._problem(query, identity.user_id))
         cursor = _cursor(query)
         await self._check_connect_rate(identity)
         async with AsyncExitStack() as stack:
@@ -168,14 +168,17 @@ class Gateway:
         except FullError:
             raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
 
-    def _problem(self, query: _Query) -> str | None:
+    async def _problem(self, query: _Query, owner_id: int) -> str | None:
         """The slug of the problem that a feed is about, if it is about one."""
         if "problem" not in query:
             return None
-        problem = self._services.problem(query["problem"][-1])
-        if problem is None:
+        name = query["problem"][-1]
+        if (problem := self._services.problem(name)) is not None:
+            return problem.slug
+        # It may have been retired, but then the user has submitted to it.
+        if not await self._store.run(self._store.lookup.recent, owner_id, 1, name):
             raise RefusedError(CloseCode.NOT_FOUND, "problem not found")
-        return problem.slug
+        return name
 
     async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, select, true
 
+from subcli.server.log.admission import attempts_used
 from subcli.server.log.comparison import JUDGED, compare, outcomes
 from subcli.server.log.database import reading
 from subcli.server.log.records import Attempt, EventPage, LogEnd, Record, Snapshot, UnknownSubmissionError, record
@@ -111,6 +112,11 @@ class Lookup:
         query = select(*columns).where(attempts.c.submission_id == submission_id).order_by(attempts.c.fence)
         with self._read.begin() as connection:
             return [Attempt(*row) for row in connection.execute(query)]
+
+    def attempts_used(self, owner_id: int, problem: str) -> int:
+        """Return how many attempts at a problem a user has made; see `subcli.server.log.admission`."""
+        with self._read.begin() as connection:
+            return attempts_used(connection, owner_id, problem)
 
     def problem(self, submission_id: int) -> str:
         """Return the slug of a submission's problem."""

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from subcli.server.log.admission import admit
 from subcli.server.log.appending import Records, append_to, committed, locked, summary_so_far
 from subcli.server.log.changes import (
     Change,
@@ -121,6 +122,8 @@ class Store:
 
         Raises:
             KeyReusedError: the key belongs to a submission with different content.
+            ClosedError: the problem has closed.
+            NoAttemptsLeftError: the owner has used all attempts at the problem.
         """
         try:
             with self._write.begin() as connection:
@@ -152,11 +155,12 @@ class Store:
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
         # The lock keeps the position right: claims update the others' positions afterwards, under the same lock.
         lock_queue(connection)
+        now = self._clock()
+        admit(connection, new, now)
         turn = _next_turn(connection, new.owner_id)
         ahead = connection.execute(
             select(func.count()).select_from(submissions).where(*IN_LINE, submissions.c.turn <= turn)
         ).scalar_one()
-        now = self._clock()
         created = connection.execute(
             insert(submissions)
             .values(
