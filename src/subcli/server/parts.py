@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from subcli.server.accounts.logins import Logins
     from subcli.server.accounts.tokens import TokenIssuer
     from subcli.server.jobs.service import Service
+    from subcli.server.jobs.versions import Versions
     from subcli.server.limits import Limiter, Rate
     from subcli.server.observe.metrics import Metrics
     from subcli.server.run.shutdown import Lifecycle
@@ -119,7 +120,8 @@ class Services:
     """The services of one gateway.
 
     `auth` is None in demo mode, and `page_token` (`edge/page_token.py`) in every other. `submits`,
-    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge.
+    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge,
+    and `versions` if the problems never change.
     """
 
     store: Store
@@ -137,6 +139,7 @@ class Services:
     metrics: Metrics
     lifecycle: Lifecycle
     service: Service | None
+    versions: Versions | None
 
     def problem(self, name: str) -> Problem | None:
         """The problem with this slug or id."""

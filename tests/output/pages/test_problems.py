@@ -63,6 +63,15 @@ def test_deadline_and_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "closed   2026-01-31 23:59 CET\n" in closed
 
 
+def test_version_that_stays_in_service() -> None:
+    """Whoever lists the problems learns that one is not as its author left it."""
+    row = {"id": 1, "slug": "a", "version": "0123456789abcdef" * 2, "outdated": True}
+    said = "its files are not valid as they are now; the version before stays in service (see the server's log)"
+    assert printed(problems_table([row, {**row, "outdated": False}], NOW), 120).endswith(f"\n\na: {said}\n")
+    page = printed(problem_page(row, NOW, quiet=False, next_command=""), 120)
+    assert f"version  0123456789ab\n         {said}\n" in page
+
+
 @pytest.fixture(autouse=True)
 def time_zone() -> Iterator[None]:
     """Some tests change it."""

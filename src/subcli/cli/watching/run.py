@@ -153,7 +153,7 @@ def submit(
                 raise options.timed_out(exits.MAYBE_SUBMITTED) from None
             number = int(answer["submission_id"])
             epoch = epoch_of(answer)
-            if streams.stderr.isatty() and not (common.json or common.quiet):
+            if streams.stderr_tty and not (common.json or common.quiet):
                 _note_attempts_left(streams, answer)
             async with _recorded(settings, job, number, epoch):
                 if no_watch:

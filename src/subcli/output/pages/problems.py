@@ -26,6 +26,9 @@ _LIMITS: Final = details.TextLimits(input=20)
 _LANGUAGES_MAX: Final = 3
 """Languages of a problem in the list of problems."""
 
+_VERSION_CHARS: Final = 12
+_OUTDATED: Final = "its files are not valid as they are now; the version before stays in service (see the server's log)"
+
 _CELL_MAX: Final = 300
 """Characters of a title, a list of languages and the like."""
 
@@ -58,7 +61,10 @@ def problems_table(rows: Sequence[Mapping[str, Any]], now: float) -> RenderableT
             _cell(_first(languages) if isinstance(languages, list) else languages),
             *([Text(_closes(row, now))] if closing else ()),
         )
-    return table
+    notes = [
+        Text(f"{_word(row.get('slug'))}: {_OUTDATED}", style="yellow") for row in rows if row.get("outdated") is True
+    ]
+    return Group(table, Text(), *notes) if notes else table
 
 
 def _closing(row: Mapping[str, Any]) -> datetime | None:
@@ -111,6 +117,10 @@ def problem_page(problem: Mapping[str, Any], now: float, *, quiet: bool, next_co
         facts.add_row("limits", _cell(", ".join(_limit(str(name), value) for name, value in limits.items())))
     if (at := _closing(problem)) is not None:
         facts.add_row("closes" if at.timestamp() > now else "closed", Text(f"{at:%Y-%m-%d %H:%M %Z}"))
+    if isinstance(problem.get("version"), str):
+        facts.add_row("version", _cell(problem["version"][:_VERSION_CHARS]))
+    if problem.get("outdated") is True:
+        facts.add_row("", Text(_OUTDATED, style="yellow"))
     if problem.get("max_attempts") is not None:
         facts.add_row("attempts", _cell(f"at most {problem['max_attempts']}"))
     title = Text(_word(problem.get("title")), style="bold")

@@ -35,6 +35,11 @@ class ProblemSummaryBody(BaseModel):
     title: str
     languages: list[str]
     total_tests: int | None = None
+    version: str | None = Field(None, description="A name of its content; another one after each change.")
+    outdated: bool = Field(
+        False,
+        description="Whether its files have changed into something that is not valid; this is the version before.",
+    )
     closes: str | None = Field(None, description="From when on nothing can be submitted; null for never.")
     max_attempts: int | None = Field(None, description="How many submissions count for each user; null for any number.")
 
@@ -168,6 +173,9 @@ class SubmissionResponse(BaseModel):
     url: str = Field(description="The submission's web page.")
     last_seq: int = Field(description="The position of the latest event.")
     epoch: str | None = Field(description=_EPOCH)
+    problem_version: str | None = Field(
+        None, description="The version of the problem that it is judged by; null: the one that the worker has."
+    )
     attempt: int
     build_log: str | None
     user: str | None = Field(default=None, description="Who submitted it; in lists of others' submissions.")

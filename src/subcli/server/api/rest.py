@@ -8,7 +8,7 @@ Fields that an event or a summary lacks are absent from the answers as well, not
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
@@ -43,6 +43,7 @@ from subcli.server.log.records import (
     NewSubmission,
     Snapshot,
     UnknownSubmissionError,
+    VersionMissingError,
 )
 from subcli.server.log.results import find_test, last_results
 from subcli.server.parts import Services
@@ -102,7 +103,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         """List all problems."""
         ordered = sorted(services.problems.values(), key=lambda problem: problem.id)
         return models.ProblemListResponse(
-            problems=[models.ProblemSummaryBody(**_problem_fields(problem)) for problem in ordered]
+            problems=[models.ProblemSummaryBody(**_problem_fields(services, problem)) for problem in ordered]
         )
 
     @router.get("/languages")
@@ -121,7 +122,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         sources = {name: language.source for name, language in found.languages.items()}
         samples = samples_of(found.cases) if found.cases is not None else ()
         return models.ProblemResponse(
-            **_problem_fields(found),
+            **_problem_fields(services, found),
             description=found.description,
             sources=sources,
             limits=limits,
@@ -177,7 +178,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             max_attempts=problem.max_attempts,
         )
         try:
-            snapshot, is_new = await store.run(store.create, new)
+            snapshot, is_new = await _create(services, problem, new)
         except KeyReusedError:
             raise HTTPException(
                 422, "This Idempotency-Key was already used for a submission with different content."
@@ -202,9 +203,9 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
     ) -> models.SubmissionListResponse:
         """List recent submissions, newest first: one's own; as a teacher also those of another user, or of all."""
         owner = await _listed_owner(services, identity, user, all=all)
-        known = None if problem is None else services.problem(problem)
-        found = await store.run(store.lookup.recent, owner, limit, problem if known is None else known.slug)
-        if problem is not None and known is None and not found:
+        slug = None if problem is None else await _slug(services, problem)
+        found = await store.run(store.lookup.recent, owner, limit, slug)
+        if problem is not None and not found and services.problem(problem) is None:
             # It may have been retired, but then there is a submission to it.
             _refuse_unknown_problem(services, problem)
         rows = [_submission(snapshot, request) for snapshot in found]
@@ -213,6 +214,27 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             for snapshot, row in zip(found, rows, strict=True):
                 row.user = names.get(snapshot.owner_id)
         return models.SubmissionListResponse(submissions=rows)
+
+
+async def _slug(services: Services, name: str) -> str:
+    """The slug of a problem that is or was in service, by its slug or id."""
+    if (problem := services.problem(name)) is not None:
+        return problem.slug
+    if name.isascii() and name.isdecimal() and int(name) <= _MAX_ID:
+        return await services.store.run(services.store.packages.slug, int(name)) or name
+    return name
+
+
+async def _create(services: Services, problem: Problem, new: NewSubmission) -> tuple[Snapshot, bool]:
+    """Create a submission to the version of a problem that is in service, which is stored before."""
+    store, versions = services.store, services.versions
+    if versions is None:
+        return await store.run(store.create, new)
+    try:
+        return await store.run(store.create, replace(new, problem_version=await versions.stored(problem)))
+    except VersionMissingError:
+        versions.is_gone(problem.version)
+    return await store.run(store.create, replace(new, problem_version=await versions.stored(problem)))
 
 
 async def _listed_owner(services: Services, identity: Identity, user: str | None, *, all: bool) -> int | None:
@@ -389,8 +411,11 @@ def _refuse_unknown(submission_id: int) -> NoReturn:
     raise HTTPException(404, f"There is no submission {str(submission_id)[:20]}.")
 
 
-def _problem_fields(problem: Problem) -> dict[str, Any]:
+def _problem_fields(services: Services, problem: Problem) -> dict[str, Any]:
+    outdated = services.versions is not None and problem.slug in services.versions.shelf.outdated
     return {
+        "version": problem.version or None,
+        "outdated": outdated,
         "id": problem.id,
         "slug": problem.slug,
         "title": problem.title,
@@ -420,6 +445,7 @@ def _submission(
         url=f"{request.base_url}submissions/{snapshot.id}",
         last_seq=snapshot.last_seq,
         epoch=snapshot.epoch,
+        problem_version=snapshot.problem_version,
         attempt=max(1, snapshot.attempt),
         build_log=snapshot.build_log,
         **more,

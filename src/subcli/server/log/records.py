@@ -43,6 +43,10 @@ class KeyReusedError(Exception):
     """The Idempotency-Key belongs to a submission with different content."""
 
 
+class VersionMissingError(Exception):
+    """The version of the problem that a submission would be judged by is not stored."""
+
+
 class ClosedError(Exception):
     """The problem accepts no submissions any more.
 
@@ -116,6 +120,7 @@ class NewSubmission:
     Attributes:
         closes_at: from when on it is refused, in Unix seconds; None for never.
         max_attempts: how many submissions to the problem the owner may make; None for any number.
+        problem_version: which version of the problem it is judged by; None for whichever the worker has.
     """
 
     owner_id: int
@@ -125,6 +130,7 @@ class NewSubmission:
     idempotency_key: str | None = None
     closes_at: float | None = None
     max_attempts: int | None = None
+    problem_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,7 @@ class Snapshot:
     last_seq: int
     attempt: int
     epoch: str | None
+    problem_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,7 @@ class Claim:
         waited_s: how long it waited for this claim, in seconds: since it was submitted, or came back into the queue.
         output_seq: how many pieces of output earlier claims have stored,
         output_bytes: and how many bytes.
+        problem_version: which version of the problem it is judged by; None for whichever the worker has.
     """
 
     submission_id: int
@@ -173,6 +181,7 @@ class Claim:
     epoch: str | None = None
     output_seq: int = 0
     output_bytes: int = 0
+    problem_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.matching import Matching
 from subcli.server.log.outputs import Outputs
+from subcli.server.log.packages import Packages, is_stored
 from subcli.server.log.records import (
     Append,
     EndedError,
@@ -53,6 +54,7 @@ from subcli.server.log.records import (
     Snapshot,
     StaleFenceError,
     UnknownSubmissionError,
+    VersionMissingError,
 )
 from subcli.server.log.requeue import (
     IN_LINE,
@@ -83,6 +85,7 @@ class Store:
         waiting: what those are told who wait.
         outputs: what builds and tests have printed.
         run_traces: the traces of failed tests.
+        packages: versions of problems.
 
     Args:
         engine: a database with the schema of `subcli.server.log.tables`.
@@ -97,6 +100,7 @@ class Store:
         self.waiting = WaitingSubmissions(engine, clock)
         self.outputs = Outputs(engine, clock)
         self.run_traces = RunTraces(engine)
+        self.packages = Packages(engine, clock)
         self._read = reading(engine)
         self._write = engine
         self._clock = clock
@@ -124,6 +128,7 @@ class Store:
             KeyReusedError: the key belongs to a submission with different content.
             ClosedError: the problem has closed.
             NoAttemptsLeftError: the owner has used all attempts at the problem.
+            VersionMissingError: the version of the problem is not stored.
         """
         try:
             with self._write.begin() as connection:
@@ -157,6 +162,8 @@ class Store:
         lock_queue(connection)
         now = self._clock()
         admit(connection, new, now)
+        if new.problem_version is not None and not is_stored(connection, new.problem_version):
+            raise VersionMissingError
         turn = _next_turn(connection, new.owner_id)
         ahead = connection.execute(
             select(func.count()).select_from(submissions).where(*IN_LINE, submissions.c.turn <= turn)
@@ -169,6 +176,7 @@ class Store:
                 language=new.language,
                 files=dict(new.files),
                 idempotency_key=new.idempotency_key,
+                problem_version=new.problem_version,
                 created_at=now,
                 waiting_since=now,
                 epoch=secrets.token_hex(_EPOCH_BYTES),
