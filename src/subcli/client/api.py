@@ -31,6 +31,7 @@ from subcli.workspace.languages import file_name
 
 Json: TypeAlias = dict[str, Any]
 EVENTS_PER_PAGE: Final = 1000
+_CURSOR: Final = re.compile(r"[A-Za-z0-9_=-]{1,200}", re.ASCII)
 _PAGE_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
@@ -59,6 +60,13 @@ class Whose(NamedTuple):
     """Whose submissions are listed: those of one user, or of everybody (``user`` is ``None``)."""
 
     user: str | None = None
+
+
+class SubmissionPage(NamedTuple):
+    """Listed submissions, and where the list goes on; ``None`` if there are no more, or the server does not tell."""
+
+    entries: list[Any]
+    next_cursor: str | None = None
 
 
 class EventLog(NamedTuple):
@@ -205,18 +213,14 @@ class Api:
         except RequestFailed:
             return False
 
-    async def submissions(self, *, limit: int, problem: str | None = None, whose: Whose | None = None) -> list[Any]:
-        """Recent submissions, newest first.
-
-        Args:
-            whose: other people's; ``None``: one's own.
-        """
-        params: dict[str, Any] = {"limit": limit}
-        if problem is not None:
-            params["problem"] = problem
-        if whose is not None:
-            params |= {"all": "true"} if whose.user is None else {"user": whose.user}
+    async def submissions(self, *, limit: int, problem: str | None = None) -> list[Any]:
+        """One's own recent submissions, newest first."""
+        params: dict[str, Any] = {"limit": limit} | ({} if problem is None else {"problem": problem})
         return await self._http.request_with_retry("GET", "/submissions", decode=as_list, params=params)
+
+    async def submission_page(self, params: Mapping[str, Any]) -> SubmissionPage:
+        """A page of submissions, newest first."""
+        return await self._http.request_with_retry("GET", "/submissions", decode=as_submission_page, params=params)
 
     async def latest(self, *, limit: int, problem: str | None = None) -> list[Any]:
         """As :meth:`submissions`, asked once."""
@@ -442,6 +446,12 @@ def as_list(body: Any) -> list[Any]:
     if not isinstance(body, list):
         raise ValueError("the response is not a list")
     return body
+
+
+def as_submission_page(body: Any) -> SubmissionPage:
+    """A page of a list; from some servers a bare list."""
+    cursor = body.get("next_cursor") if isinstance(body, dict) else None
+    return SubmissionPage(as_list(body), cursor if isinstance(cursor, str) and _CURSOR.fullmatch(cursor) else None)
 
 
 def as_event_log(body: Any) -> EventLog:

@@ -113,7 +113,7 @@ def _objects() -> dict[str, Any]:
     return {
         "status": _status(),
         "trace": _object({"trace": _trace()}),
-        "list": _object({"submissions": _OBJECTS}),
+        "list": _list(),
         "cancel": _object({"cancel": _OBJECT}),
         "open": _object({"open": _OBJECT}),
         "problems": _object({"problems": _OBJECTS}),
@@ -134,6 +134,12 @@ def _objects() -> dict[str, Any]:
         "check": _object({"check": _OBJECT}),
         "completion": _object({"completion": _OBJECT}),
     }
+
+
+def _list() -> dict[str, Any]:
+    cursor = {**_TEXT, "description": "For `--cursor`, if there are more; only with filters, `--all` or `--user`."}
+    listed = _object({"submissions": _OBJECTS})
+    return {**listed, "properties": {**listed["properties"], "next_cursor": cursor}}
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

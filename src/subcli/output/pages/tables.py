@@ -49,18 +49,25 @@ _UNCUT_CELLS: Final = 2000
 # -- list -----------------------------------------------------------------------------------------
 
 
-def submissions_table(rows: Sequence[SubmissionRow], now: float, submit: str = "subcli submit") -> AdaptiveBlock:
+def submissions_table(
+    rows: Sequence[SubmissionRow], now: float, submit: str = "subcli submit", *, none: str | None = None
+) -> AdaptiveBlock:
     """Return a line for each submission, in the server's order.
 
     Args:
         rows: The id links to ``url``.
         now: Unix time, for the ages.
         submit: The command to suggest where there are none.
+        none: What to say instead where there are none.
     """
-    return AdaptiveBlock(lambda width: _submission_lines(rows, now, width, submit))
+    return AdaptiveBlock(lambda width: _submission_lines(rows, now, width, submit, none))
 
 
-def _submission_lines(rows: Sequence[SubmissionRow], now: float, width: int, submit: str) -> list[Line]:
+def _submission_lines(
+    rows: Sequence[SubmissionRow], now: float, width: int, submit: str, none: str | None
+) -> list[Line]:
+    if not rows and none is not None:
+        return [Line(none)]
     if not rows:
         return [Line("No submissions yet. ").put(submit, STRONG).put(" submits one.")]
     table = [[Line(heading, DIM) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]

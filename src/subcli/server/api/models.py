@@ -175,9 +175,12 @@ class SubmissionResponse(BaseModel):
 
 
 class SubmissionListResponse(BaseModel):
-    """Recent submissions, newest first."""
+    """A page of submissions, newest first."""
 
     submissions: list[SubmissionResponse]
+    next_cursor: str | None = Field(
+        None, description="Pass it as `cursor`, with the same filters, to get the next page; absent on the last one."
+    )
 
 
 class EventBody(BaseModel):

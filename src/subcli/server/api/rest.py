@@ -19,7 +19,6 @@ from subcli.judge import Problem
 from subcli.judge.cases.samples import samples_of
 from subcli.judge.scaffold import scaffold
 from subcli.server.accounts.identity import Identity
-from subcli.server.accounts.names import name_key
 from subcli.server.accounts.permissions import Action
 from subcli.server.api import models
 from subcli.server.api.account import make_account_router
@@ -34,6 +33,7 @@ from subcli.server.api.auth import (
 )
 from subcli.server.api.bodies import LargeBodies, documented_body, parse, read
 from subcli.server.api.links import add_links
+from subcli.server.api.listing import After, All, Limit, Since, Status, User, Verdict, Wanted, list_visible
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.edge.page_token import is_from_browser
 from subcli.server.jobs.languages import OfferedLanguages
@@ -56,9 +56,6 @@ _WITH_LOGINS: Final = ("watch_token", "access_tokens", "roles", "links")
 _MAX_ID: Final = 2**63 - 1
 """The largest integer that the databases can store."""
 
-Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of results.")]
-User = Annotated[str | None, Query(max_length=256, description="Whose; for teachers.")]
-All = Annotated[bool, Query(description="Whether to list everybody's, if no `user` is given; for teachers.")]
 AfterSeq = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only events after this position.")]
 OutputAfter = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only pieces after this number.")]
 EventLimit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of results.")]
@@ -88,7 +85,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
-        features = ["resume", "idempotency", "feed", "traces", "output", *(() if demo else _WITH_LOGINS)]
+        features = ["resume", "idempotency", "feed", "traces", "output", "lists", *(() if demo else _WITH_LOGINS)]
         return models.InfoResponse(
             name="subcli",
             version=version("subcli-watch"),
@@ -193,35 +190,21 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         problem: str | None = None,
         user: User = None,
         all: All = False,
+        verdict: Verdict = None,
+        status: Status = None,
+        since: Since = None,
+        cursor: After = None,
     ) -> models.SubmissionListResponse:
-        """List recent submissions, newest first: one's own; as a teacher also those of another user, or of all."""
+        """List submissions, newest first: one's own; as a teacher also those of another user, or of all."""
         slug = None if problem is None else _find_problem(services, problem).slug
-        owner = await _listed_owner(services, identity, user, all=all)
-        found = await store.run(store.lookup.recent, owner, limit, slug)
-        rows = [_submission(snapshot, request) for snapshot in found]
-        if services.auth is not None and (all or user is not None):
-            names = await store.run(services.auth.accounts.users.names, {snapshot.owner_id for snapshot in found})
-            for snapshot, row in zip(found, rows, strict=True):
-                row.user = names.get(snapshot.owner_id)
-        return models.SubmissionListResponse(submissions=rows)
-
-
-async def _listed_owner(services: Services, identity: Identity, user: str | None, *, all: bool) -> int | None:
-    """Whose submissions are listed; None for everybody's.
-
-    Raises:
-        HTTPException: 403, the user may not list those, whether or not there are any; 404, there is no such user.
-    """
-    if services.auth is None or (user is None and not all):
-        return identity.user_id
-    if user is None or (name_key(user) != name_key(identity.name)):
-        require(identity, Action.READ_ANY)
-    if user is None:
-        return None
-    found = await services.store.run(services.auth.accounts.users.find, user)
-    if found is None:
-        raise HTTPException(404, f"There is no user {user[:64]!r}.")
-    return found.id
+        wanted = Wanted(user, all, slug, verdict, status, since, limit, cursor)
+        listed = await list_visible(services, identity, wanted)
+        rows = [_submission(row, request) for row in listed.page.rows]
+        if listed.names:
+            for snapshot, row in zip(listed.page.rows, rows, strict=True):
+                row.user = listed.user_of(snapshot)
+        more = {} if listed.page.next is None else {"next_cursor": str(listed.page.next)}
+        return models.SubmissionListResponse(submissions=rows, **more)
 
 
 def _add_one_submission(router: APIRouter, services: Services, current: _Current) -> None:

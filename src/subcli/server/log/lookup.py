@@ -60,14 +60,6 @@ class Lookup:
         with self._read.begin() as connection:
             return snapshot_of(connection, submission_id, owned_by(owner_id))
 
-    def recent(self, owner_id: int | None, limit: int, problem: str | None = None) -> list[Snapshot]:
-        """Return an owner's latest submissions, or everybody's if None, newest first."""
-        query = select(*SNAPSHOT).where(owned_by(owner_id))
-        if problem is not None:
-            query = query.where(submissions.c.problem == problem)
-        with self._read.begin() as connection:
-            return [Snapshot(*row) for row in connection.execute(query.order_by(submissions.c.id.desc()).limit(limit))]
-
     def page(self, submission_id: int, after: int, limit: int) -> EventPage:
         """Return at most `limit` events after position `after`, and at most about 512 KiB of them.
 

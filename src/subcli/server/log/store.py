@@ -41,6 +41,7 @@ from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.driver import Statements, writing
 from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.leases import Leases
+from subcli.server.log.listing import Listing
 from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.matching import Matching
 from subcli.server.log.outputs import Outputs
@@ -76,6 +77,7 @@ class Store:
 
     Attributes:
         lookup: queries.
+        listing: lists of submissions.
         matching: queries for feeds.
         leases: which worker judges which submission.
         interruptions: what goes back to the queue without a verdict.
@@ -90,6 +92,7 @@ class Store:
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         self.lookup = Lookup(engine)
+        self.listing = Listing(engine)
         self.matching = Matching(engine)
         self.leases = Leases(engine, clock)
         self.interruptions = Interruptions(engine, clock)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0012"
+REVISION: Final = "0013"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -163,6 +163,10 @@ submissions: Final = Table(
     # Without it, listing a problem that this owner has seldom submitted reads all of the owner's submissions.
     Index("ix_submissions_owner_id_problem_id", "owner_id", "problem", "id"),
     Index("ix_submissions_final_status_id", "final_status", "id"),
+    # For lists of everybody's; see subcli.server.log.listing.
+    Index("ix_submissions_problem_id", "problem", "id"),
+    Index("ix_submissions_problem_final_status_id", "problem", "final_status", "id"),
+    Index("ix_submissions_created_at", "created_at"),
     sqlite_autoincrement=True,
 )
 
