@@ -367,8 +367,8 @@ class _FeedCalls:
                 found.append({**row, "submission_id": number})
         return found
 
-    async def events(self, submission_id: int, after_seq: int) -> EventLog:
-        return await self._api.events(submission_id, after_seq)
+    async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
+        return await self._api.events(submission_id, after_seq, epoch)
 
 
 def _as_handshake(failed: RequestFailed) -> Blocked | Lost | Refused:

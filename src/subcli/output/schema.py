@@ -66,6 +66,7 @@ _NOTES: Final = {
     "compared_to": "The verdict compared with your previous submission to the same problem that was judged to its end; "
     "only from servers that compare, and not for the first one.",
     "previous": "The id of that submission.",
+    "previous_run": "If the submission was judged again: its own run that this one is compared with.",
     "newly_passing": "How many tests pass now and did not before.",
     "newly_failing": "How many tests passed before and fail now.",
     "slower": "How many tests pass as before, but take at least twice as long, and 50 ms longer.",
@@ -115,6 +116,9 @@ def _objects() -> dict[str, Any]:
         "trace": _object({"trace": _trace()}),
         "list": _list(),
         "cancel": _object({"cancel": _OBJECT}),
+        "rejudge": _object({"rejudge": _rejudge()}),
+        "results": _object({"problem": _TEXT, "results": _OBJECTS}),
+        "source": _object({"source": _source()}),
         "open": _object({"open": _OBJECT}),
         "problems": _object({"problems": _OBJECTS}),
         "languages": _object({"languages": _OBJECTS}),
@@ -246,6 +250,26 @@ def _doctor() -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _rejudge() -> dict[str, Any]:
+    required: dict[str, Any] = {
+        "dry_run": {"type": "boolean"},
+        "matched": {**_COUNT, "description": "Submissions with a verdict."},
+        "unfinished": {**_COUNT, "description": "Submissions without one, which are left alone."},
+        "queued": {**_COUNT, "description": "How many wait for their new judging now."},
+    }
+    optional: dict[str, Any] = {
+        "verdicts": {**_OBJECT, "description": "How many with each verdict."},
+        "users": {**_COUNT, "description": "Whose they are."},
+        "key": {**_TEXT, "description": "For `--key`, to repeat the command."},
+    }
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+def _source() -> dict[str, Any]:
+    fields = {"submission_id": _INTEGER, "directory": _TEXT, "files": {"type": "array", "items": _TEXT}}
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
 def _trace() -> dict[str, Any]:
     """How a test on several nodes failed; it comes from a server, so its fields are documented but not promised."""
     ours = {"submission_id": _INTEGER, "test_id": _OPTIONAL_TEXT, "test_name": _TEXT}
@@ -268,4 +292,9 @@ def _status() -> dict[str, Any]:
         "compared_to": _comparison("object", "null"),
         "tests": _OBJECTS,
     }
-    return _object(fields)
+    runs = {
+        "run": {"type": ["integer", "null"], "description": "Which judging this is about, from 1."},
+        "runs": {"type": ["array", "null"], "items": _OBJECT, "description": "All judgings, oldest first."},
+    }
+    status = _object(fields)
+    return {**status, "properties": {**status["properties"], **runs}}

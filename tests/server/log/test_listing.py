@@ -17,7 +17,7 @@ from subcli.server.log.tables import submissions, users
 
 pytestmark = pytest.mark.every_backend
 
-ROWS = 12_000
+ROWS = 8_000
 DAY_S = 86_400.0
 
 
@@ -185,7 +185,7 @@ def _slow(engine: Engine, wanted: Filter, after: ListCursor | None) -> object:
     nodes = list(_nodes(plan[0]["Plan"]))
     sorts = [node for node in nodes if "Sort" in node["Node Type"] and node["Actual Rows"] > 100]
     read = max(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in nodes)
-    return plan if sorts or read > ROWS / 8 else None
+    return plan if sorts or read > ROWS / 6 else None
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

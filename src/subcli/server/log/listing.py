@@ -111,18 +111,19 @@ class Listing:
 
 def matching(columns: list[Any], wanted: Filter, after: ListCursor | None = None) -> Select[Any]:
     """The query for columns of the submissions that a filter leaves, newest first."""
-    conditions = list(_conditions(wanted))
+    conditions = list(conditions_of(wanted))
     if after is not None:
         conditions.append(submissions.c.id < after.submission_id)
     return select(*columns).where(*conditions).order_by(submissions.c.id.desc())
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+def conditions_of(wanted: Filter) -> list[ColumnElement[bool]]:
+    """The conditions that a submission is left by a filter, so that the right index answers them."""
     verdict, is_running = wanted.verdict, False
     conditions: list[ColumnElement[bool]] = []
     if wanted.status in TERMINAL_STATUSES:
         said = _VERDICT_OF_STATUS.get(wanted.status, wanted.status)
-        conditions.append(_unindexed(submissions.c.final_status) == said)
+        conditions.append(unindexed(submissions.c.final_status) == said)
         verdict = verdict or said
     elif wanted.status is not None:
         is_running = True
@@ -133,7 +134,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     if verdict is not None:
         # An owner has few submissions, a verdict has many.
         by_verdict = wanted.owner_id is None and not is_running
-        column = submissions.c.final_status if by_verdict else _unindexed(submissions.c.final_status)
+        column = submissions.c.final_status if by_verdict else unindexed(submissions.c.final_status)
         conditions.append(column == verdict)
     if wanted.since is not None:
         first = select(submissions.c.id).where(submissions.c.created_at >= wanted.since - _CLOCKS_S)
@@ -143,6 +144,6 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A column in a form that no index can answer."""
     return func.coalesce(column, "")

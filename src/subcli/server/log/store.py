@@ -20,6 +20,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from sqlalchemy import (
     Connection,
     Engine,
+    and_,
     func,
     insert,
     select,
@@ -56,11 +57,15 @@ from subcli.server.log.records import (
 )
 from subcli.server.log.requeue import (
     IN_LINE,
+    LATER,
     NEXT,
     WAITING,
     pending,
 )
 from subcli.server.log.run_traces import RunTraces
+from subcli.server.log.runs import Runs
+from subcli.server.log.selection import Selections
+from subcli.server.log.standings import Standings
 from subcli.server.log.tables import submissions, write_probes
 from subcli.server.log.waiting import WaitingSubmissions
 from subcli.shared.protocol import OUTPUT
@@ -84,6 +89,9 @@ class Store:
         waiting: what those are told who wait.
         outputs: what builds and tests have printed.
         run_traces: the traces of failed tests.
+        runs: has submissions judged again,
+        selections: and finds out which.
+        standings: results of problems.
 
     Args:
         engine: a database with the schema of `subcli.server.log.tables`.
@@ -99,6 +107,9 @@ class Store:
         self.waiting = WaitingSubmissions(engine, clock)
         self.outputs = Outputs(engine, clock)
         self.run_traces = RunTraces(engine)
+        self.runs = Runs(engine, clock)
+        self.selections = Selections(engine)
+        self.standings = Standings(engine)
         self._read = reading(engine)
         self._write = engine
         self._clock = clock
@@ -289,7 +300,8 @@ def _is_written(row: State, after: int, wanted: Append) -> bool:
 
 def _next_turn(connection: Connection, owner_id: int) -> int:
     """The turn after this owner's last one, but not before those that are being served."""
-    turn, never_begun = submissions.c.turn, submissions.c.turn > NEXT
+    turn = submissions.c.turn
+    never_begun = and_(turn > NEXT, turn < LATER)
     served = connection.execute(select(func.min(turn)).where(*IN_LINE, never_begun)).scalar_one()
     last = connection.execute(
         select(func.max(turn)).where(*WAITING, never_begun, submissions.c.owner_id == owner_id)
