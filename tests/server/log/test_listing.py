@@ -26,7 +26,7 @@ def row(number: int, **more: Any) -> dict[str, Any]:
     final = "passed" if number % 2 else "failed"
     found = {
         "id": number,
-        "owner_id": 3 + number % 7,
+        "owner_id": 3 + number % 190,
         "problem": f"p{number % 3}",
         "language": "python",
         "files": {},
@@ -87,7 +87,7 @@ def _has_status(each: dict[str, Any], status: str) -> bool:
 def filled(engine: Engine, store: Store, count: int) -> Filled:
     made = list(rows(count))
     with engine.begin() as connection:
-        people = [{"id": number, "name": f"u{number}", "created_at": 0} for number in range(2, 12)]
+        people = [{"id": number, "name": f"u{number}", "created_at": 0} for number in range(2, 200)]
         connection.execute(insert(users), people)
         connection.execute(insert(submissions), made)
     return Filled(store, made)
@@ -102,13 +102,12 @@ def each_filter() -> Iterator[Filter]:
     for status in ("completed", "failed", "cancelled"):
         yield Filter(None, status=status)
         yield Filter(2, status=status)
-    yield Filter(None, verdict="error", status="completed")
 
 
 def test_every_combination(engine: Engine, store: Store) -> None:
     """Each gives what looking at every row gives, newest first, and in pages the same."""
     here = filled(engine, store, 700)
-    for wanted in each_filter():
+    for wanted in (*each_filter(), Filter(None, verdict="error", status="completed")):
         expected = here.expected(wanted)
         assert [each.id for each in store.listing.page(wanted, 1000).rows] == expected, wanted
         found, after = [], None

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, Select, func, select
+from sqlalchemy import ColumnElement, Engine, Select, false, func, select
 
 from subcli.server.log.database import reading
 from subcli.server.log.lookup import SNAPSHOT, owned_by
@@ -123,8 +123,9 @@ def conditions_of(wanted: Filter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.status in TERMINAL_STATUSES:
         said = _VERDICT_OF_STATUS.get(wanted.status, wanted.status)
-        conditions.append(unindexed(submissions.c.final_status) == said)
-        verdict = verdict or said
+        if verdict not in (None, said):
+            conditions.append(false())
+        verdict = said
     elif wanted.status is not None:
         is_running = True
         conditions += [submissions.c.final_status.is_(None), submissions.c.status == wanted.status]
