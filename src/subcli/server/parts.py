@@ -144,3 +144,14 @@ class Services:
     def problem(self, name: str) -> Problem | None:
         """The problem with this slug or id."""
         return next((each for each in self.problems.values() if name in (each.slug, str(each.id))), None)
+
+    async def slug(self, name: str) -> str | None:
+        """The slug of the problem with this slug or id, if it is in service, or if there are submissions to it."""
+        if (problem := self.problem(name)) is not None:
+            return problem.slug
+        slug: str | None = name
+        if name.isascii() and name.isdecimal():
+            slug = await self.store.run(self.store.packages.slug, int(name)) if int(name) < 1 << 63 else None
+        if slug is None or not await self.store.run(self.store.lookup.has_submissions, slug):
+            return None
+        return slug

@@ -161,12 +161,21 @@ submissions: Final = Table(
     # Which version of the problem it is judged by. None: whichever the worker has; an older server made it, or the
     # version cannot be stored.
     Column("problem_version", String(32)),
+    # Which of its judgings this row, its events and its output are about: the latest. See subcli.server.log.runs.
+    Column("run", Integer, nullable=False, server_default="1"),
+    # When that one was asked for, and the key of the request; NULL for the first.
+    Column("run_asked_at", Double),
+    Column("run_key", String(64)),
     UniqueConstraint("owner_id", "idempotency_key"),
     Index("ix_submissions_owner_id_id", "owner_id", "id"),
     # Without it, listing a problem that this owner has seldom submitted reads all of the owner's submissions.
     Index("ix_submissions_owner_id_problem_id", "owner_id", "problem", "id"),
     Index("ix_submissions_final_status_id", "final_status", "id"),
     Index("ix_submissions_problem_version_final_status", "problem_version", "final_status"),
+    # For lists of everybody's; see subcli.server.log.listing.
+    Index("ix_submissions_problem_id", "problem", "id"),
+    Index("ix_submissions_problem_final_status_id", "problem", "final_status", "id"),
+    Index("ix_submissions_created_at", "created_at"),
     sqlite_autoincrement=True,
 )
 
@@ -191,6 +200,28 @@ problem_chunks: Final = Table(
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("data", LargeBinary, nullable=False),
+)
+
+# Judgings that a later one has followed, each as its submission's row said at its end, with its log.
+runs: Final = Table(
+    "runs",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True),
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", String(32), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("final_status", String(32), nullable=False),
+    Column("summary", JSON(none_as_null=True)),
+    Column("build_log", Text),
+    Column("total_tests", Integer),
+    Column("attempt", Integer, nullable=False),
+    Column("asked_at", Double),
+    Column("finished_at", Double),
+    Column("last_seq", BIG, nullable=False),
+    # The payloads of its events, a line each, compressed.
+    Column("log", LargeBinary, nullable=False),
+    # As in submissions.
+    Column("problem_version", String(32)),
 )
 
 # Links that show one submission to whoever follows them.

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
@@ -15,6 +15,7 @@ _BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 def upgrade() -> None:
     op.add_column("submissions", sa.Column("problem_version", sa.String(32)))
+    op.add_column("runs", sa.Column("problem_version", sa.String(32)))
     op.create_index("ix_submissions_problem_version_final_status", "submissions", ["problem_version", "final_status"])
     op.create_table(
         "problem_versions",
@@ -38,4 +39,5 @@ def downgrade() -> None:
     op.drop_table("problem_chunks")
     op.drop_table("problem_versions")
     op.drop_index("ix_submissions_problem_version_final_status", "submissions")
+    op.drop_column("runs", "problem_version")
     op.drop_column("submissions", "problem_version")
