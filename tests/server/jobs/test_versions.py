@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from subcli.judge import Job
 from subcli.judge.shelf import Shelf
+from subcli.server.accounts.permissions import Role
 from subcli.server.jobs import versions as module
 from subcli.server.jobs.service import service_of
 from subcli.server.jobs.workers import Workers
@@ -114,6 +115,34 @@ async def test_version_outlives_its_server(start: Callable[..., Any], tree: Path
     async with start(again, shelf=make_shelf(tmp_path / "second", tree)) as live:
         assert (await live.ended(waiting["id"]))["final_status"] == "passed"
     assert again.judged == ["Sum True"]
+
+
+async def test_judged_again_by_the_version_in_service(start: Callable[..., Any], shelf: Shelf, tree: Path) -> None:
+    """A corrected test counts; of a problem that is gone, the last version does. The history names each run's."""
+    judge = Titles()
+    async with start(judge, shelf=shelf, auth=True) as live:
+        await live.be("tess", role=Role.TEACHER)
+        submitted = await submit(live)
+
+        async def judge_again(run: int) -> None:
+            body = {"problem": "sum", "dry_run": False, "key": f"a-key-of-the-test-{run}"}
+            response = await live.http.post("/api/rejudges", json=body)
+            assert response.json().get("queued") == 1, response.text
+            assert (await live.ended(submitted["id"]))["run"] == run
+
+        await live.ended(submitted["id"])
+        write(tree, title="Total")
+        await live.until(lambda: shelf.problems["sum"].title == "Total")
+        await judge_again(2)
+        shutil.rmtree(tree / "sum")
+        await live.until(lambda: "sum" not in shelf.problems)
+        await judge_again(3)
+        runs = (await live.ended(submitted["id"]))["runs"]
+        results = (await live.http.get("/api/problems/sum/results")).json()["results"]
+    assert judge.judged == ["Sum True", "Total True", "Total True"]
+    first, second, third = (run["problem_version"] for run in runs)
+    assert first == submitted["problem_version"] != second == third
+    assert [row["user"] for row in results] == ["tess"]
 
 
 async def test_broken_version_is_told(
