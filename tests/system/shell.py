@@ -13,6 +13,8 @@ from types import TracebackType
 
 import pyte
 
+from tests.hang import HANG_S
+
 COLUMNS, ROWS = 100, 40
 
 
@@ -53,7 +55,7 @@ class Shell:
         """Type, however fast the shell reads."""
         os.write(self._master, keys.encode())
 
-    def until(self, seen: Callable[[Shell], bool], seconds: float = 30) -> None:
+    def until(self, seen: Callable[[Shell], bool], seconds: float = HANG_S) -> None:
         """Wait until the screen fits.
 
         Raises:

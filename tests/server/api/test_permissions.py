@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from subcli.server.accounts import permissions
 from subcli.server.accounts.permissions import Action, Credential, Role
+from tests.hang import HANG_S
 
 pytestmark = pytest.mark.every_backend
 
@@ -140,10 +141,10 @@ async def test_foreign_submissions(start: Any, role: Role, subtests: pytest.Subt
             watcher = await live.watch(foreign, additional_headers=headers)
             with subtests.test(credential=credential, socket=True):
                 if sees:
-                    assert '"seq":1' in await asyncio.wait_for(watcher.recv(), 30)
+                    assert '"seq":1' in await asyncio.wait_for(watcher.recv(), HANG_S)
                 else:
                     with pytest.raises(ConnectionClosed):
-                        await asyncio.wait_for(watcher.recv(), 30)
+                        await asyncio.wait_for(watcher.recv(), HANG_S)
                     assert (watcher.close_code, watcher.close_reason) == (4004, "submission not found")
         await live.be("owner")
         assert (await live.http.get(f"/api/submissions/{foreign}")).json()["final_status"] is None
@@ -151,7 +152,7 @@ async def test_foreign_submissions(start: Any, role: Role, subtests: pytest.Subt
 
 async def closed(watcher: Any) -> None:
     """Wait for the server to close a socket."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         with suppress(ConnectionClosed):
             async for _ in watcher:
                 pass
@@ -192,7 +193,7 @@ async def test_a_teacher_no_more(start: Any) -> None:
         await live.be("eve", Role.TEACHER)
         headers = {"Authorization": live.http.headers["Authorization"]}
         watcher = await live.watch(foreign, additional_headers=headers)
-        await asyncio.wait_for(watcher.recv(), 30)
+        await asyncio.wait_for(watcher.recv(), HANG_S)
         await asyncio.to_thread(live.accounts.users.set_role, "eve", Role.STUDENT)
         assert (await live.http.get(f"/api/submissions/{foreign}")).status_code == 404
         assert (await live.http.get("/api/auth/me")).json()["role"] == "student"
@@ -200,5 +201,5 @@ async def test_a_teacher_no_more(start: Any) -> None:
         assert watcher.close_code == 4003
         again = await live.watch(foreign, additional_headers=headers)
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(again.recv(), 30)
+            await asyncio.wait_for(again.recv(), HANG_S)
         assert again.close_code == 4004

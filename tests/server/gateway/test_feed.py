@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server.log.records import Append
+from tests.hang import HANG_S
 from tests.server.conftest import Live, complete, make_problem, result, update
 
 pytestmark = pytest.mark.every_backend
@@ -32,7 +33,7 @@ class Feed:
         self.dropped: dict[int, int] = {}
 
     async def read_until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while not done():
                 self._sort(str(await self.socket.recv()))
 
@@ -63,7 +64,7 @@ class Feed:
         return all('"complete"' in self.texts.get(each, [""])[-1] for each in ids)
 
     async def code(self) -> tuple[int | None, str | None]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             with suppress(ConnectionClosed):
                 async for _ in self.socket:
                     pass
@@ -73,7 +74,7 @@ class Feed:
 async def feed(live: Live, query: str = "", **options: Any) -> Feed:
     url = f"{live.url.replace('http', 'ws')}/ws/feed{query}"
     options = {"compression": None, "proxy": None, **options}
-    return Feed(await live.sockets.enter_async_context(connect(url, **options)))
+    return Feed(await live.sockets.enter_async_context(connect(url, open_timeout=HANG_S, **options)))
 
 
 async def append(live: Live, submission_id: int, *batch: Any) -> None:
@@ -183,7 +184,7 @@ async def test_position_that_comes_late(live: Live) -> None:
     await followed.follow({"submission_id": number}, {"submission_id": 99_999})
     await followed.read_until(lambda: 99_999 in followed.dropped)
     await followed.socket.send("ping")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while (text := await followed.socket.recv()) != "pong":
             followed._sort(str(text))
     assert followed.texts[number] == told
@@ -229,7 +230,7 @@ async def test_what_is_ignored(live: Live, said: str | bytes) -> None:
         assert (await followed.code())[0] == 1008
         return
     await followed.socket.send("ping")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while await followed.socket.recv() != "pong":
             pass
 
