@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "watch": ("commands.watch", "Follow submissions to their verdicts."),
     "status": ("commands.status", "Show the current state of a submission."),
     "list": ("commands.list", "List your recent submissions, newest first."),
+    "source": ("commands.source", "Get the code of a submission back."),
     "cancel": ("commands.cancel", "Stop judging a submission; its verdict becomes cancelled."),
     "open": ("commands.open", "Open a submission's page in the browser."),
     "share": ("commands.share", "Make a link that shows one submission to whoever has it."),
@@ -34,6 +35,8 @@ _COMMANDS: Final = {
     "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
     "problems": ("commands.problems", "List the problems; show or check one."),
     "languages": ("commands.languages", "List the languages that the server can run."),
+    "results": ("commands.results", "Show the results of a problem. For teachers."),
+    "rejudge": ("commands.rejudge", "Have submissions judged again. For teachers."),
     "auth": ("commands.auth.group", "Log in and out of servers; manage access tokens."),
     "user": ("commands.server.user.group", "Manage a server's users."),
 }

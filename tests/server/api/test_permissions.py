@@ -25,6 +25,7 @@ ALLOWED = {
     Action.CANCEL_OWN: {Credential.LOGIN, Credential.SUBMIT},
     Action.SHARE_OWN: {Credential.LOGIN},
     Action.READ_ANY: {Credential.LOGIN, Credential.SUBMIT, Credential.READ},
+    Action.REJUDGE: {Credential.LOGIN},
     Action.OWN_ACCOUNT: {Credential.LOGIN},
 }
 
@@ -33,7 +34,8 @@ ALLOWED = {
 def test_table(action: Action) -> None:
     """Each action, role and credential."""
     for role, credential in itertools.product(Role, Credential):
-        is_allowed = credential in ALLOWED[action] and (action is not Action.READ_ANY or role is not Role.STUDENT)
+        is_for_role = action not in (Action.READ_ANY, Action.REJUDGE) or role is not Role.STUDENT
+        is_allowed = credential in ALLOWED[action] and is_for_role
         assert permissions.may(role, credential, action) == is_allowed, (role, credential)
         if not is_allowed:
             assert permissions.refusal(credential, action).endswith((".", "?"))
@@ -62,6 +64,7 @@ def call(method: str, path: str, **more: Any) -> Call:
     return send
 
 
+COUNT = {"problem": "echo"}
 BODY = {"problem": "echo", "language": "python", "source_code": "print()"}
 CALLS: list[tuple[Action, int, Call]] = [
     (Action.SUBMIT, 201, call("POST", "/api/submissions", json=BODY)),
@@ -76,6 +79,11 @@ CALLS: list[tuple[Action, int, Call]] = [
     (Action.SHARE_OWN, 201, call("POST", "/api/submissions/{}/links", json={"expires_in": 60})),
     (Action.READ_ANY, 200, call("GET", "/api/submissions?all=true")),
     (Action.READ_ANY, 200, call("GET", "/api/submissions?user=other")),
+    (Action.READ_ANY, 200, call("GET", "/api/submissions?all=true&user=other&problem=echo&verdict=passed")),
+    (Action.READ_ANY, 200, call("GET", "/api/problems/echo/results")),
+    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json=COUNT)),
+    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json={"submissions": [10**9]})),
+    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json={**COUNT, "dry_run": False, "key": "a-key-of-a-test"})),
     (Action.OWN_ACCOUNT, 200, call("GET", "/api/auth/tokens")),
     (Action.OWN_ACCOUNT, 201, call("POST", "/api/auth/tokens", json={"name": "x", "scope": "read"})),
     (Action.OWN_ACCOUNT, 200, call("DELETE", "/api/auth/tokens/x")),
@@ -102,7 +110,8 @@ async def test_each_role_tries_everything(start: Any, role: Role, subtests: pyte
                     assert response.json()["detail"] == permissions.refusal(credential, action)
 
 
-FOREIGN = [("GET", ""), ("GET", "/files"), ("GET", "/tests"), ("GET", "/events"), ("POST", "/watch-token")]
+READ = [("GET", tail) for tail in ("", "?run=1", "/files", "/tests", "/events", "/events?run=1")]
+FOREIGN = [*READ, ("POST", "/watch-token")]
 CHANGES = [("POST", "/cancel"), ("GET", "/links"), ("POST", "/links"), ("DELETE", "/links")]
 
 

@@ -352,3 +352,55 @@ async def test_two_gateways(start: Callable[..., Any]) -> None:
         numbers: Sequence[int] = [await there.submit() for _ in range(3)]
         await followed.read_until(lambda: followed.has_ended(numbers))
         assert followed.texts[numbers[0]] == await log(there, numbers[0])
+
+
+# -- judged again ---------------------------------------------------------------------------------
+
+
+async def again(live: Live, *numbers: int) -> None:
+    begun = await live.services.journal.judge_again(numbers, "a-key-of-a-test")
+    assert sorted(begun.records) == sorted(numbers)
+    for number in numbers:
+        live.services.queue.put(number)
+
+
+async def test_a_feed_that_was_interrupted_gets_the_run_that_it_followed(live: Live) -> None:
+    """The end of that log, and nothing of the next one; the cursor still holds."""
+    number = await live.submit("wait")
+    first = await feed(live)
+    live.judge.events.put_nowait(update("testing", total_tests=1))
+    await first.read_until(lambda: '"testing"' in first.texts.get(number, [""])[-1])
+    seen, epoch = json.loads(first.texts[number][-1])["seq"], first.announced[0]["epoch"]
+    await first.socket.close()
+    for each in (result("One"), complete()):
+        live.judge.events.put_nowait(each)
+    await live.ended(number)
+    await again(live, number)
+    second = await feed(live, f"?cursor={first.cursor}")
+    await second.follow({"submission_id": number, "after_seq": seen, "epoch": epoch})
+    await second.read_until(lambda: second.has_ended([number]))
+    assert [json.loads(text)["seq"] for text in second.texts[number]] == [seen + 1, seen + 2]
+    assert (second.ids, second.dropped) == ([], {})
+
+
+async def test_a_feed_begins_with_what_is_being_judged_again(live: Live) -> None:
+    """Under the name of its latest log, from its first event on; one that is open announces nothing."""
+    number = await live.submit("wait")
+    for each in (result("One"), complete()):
+        live.judge.events.put_nowait(each)
+    before = await live.ended(number)
+    early = await feed(live)
+    await early.read_until(lambda: early.cursor is not None)
+    await again(live, number)
+    late = await feed(live)
+    await late.read_until(lambda: bool(late.texts.get(number)))
+    [announced] = late.announced
+    event = json.loads(late.texts[number][0])
+    assert (event["seq"], event["run"], event["epoch"]) == (1, 2, announced["epoch"])
+    assert announced["epoch"] != before["epoch"]
+    for each in (result("One"), complete()):
+        live.judge.events.put_nowait(each)
+    await late.read_until(lambda: late.has_ended([number]))
+    fresh = await live.submit()
+    await early.read_until(lambda: early.has_ended([fresh]))
+    assert early.ids == [fresh]

@@ -218,8 +218,8 @@ async def one_restore(seed: int) -> None:
             bus.publish(SUBMISSION, rng.choice(late))
             bus.hint(SUBMISSION, rng.randrange(8))
 
-    async def read(after: int, limit: int) -> EventPage:
-        return await now.read(after, limit)
+    async def read(after: int, limit: int, epoch: str | None) -> EventPage:
+        return await now.read(after, limit, epoch)
 
     async def watch(epoch: str | None) -> None:
         seen: list[Record] = []

@@ -52,10 +52,10 @@ class Database:
     def ended(self) -> bool:
         return len(self.records) >= self.length
 
-    async def events(self, after: int, limit: int) -> EventPage:
+    async def events(self, after: int, limit: int, epoch: str | None) -> EventPage:
         return await self._page(self.records, after, limit)
 
-    async def output(self, after: int, limit: int) -> EventPage:
+    async def output(self, after: int, limit: int, epoch: str | None) -> EventPage:
         return await self._page(self.pieces, after, limit, self.deleted)
 
     async def _page(self, records: Sequence[Record], after: int, limit: int, deleted: int = 0) -> EventPage:
