@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
     ) -> int:
-        """Get the code of a submission back: your own or, as a teacher, anybody's."""
+        """Get the code of a submission back."""
         server, number = submission(id)
         return run(common, streams, number, directory, server, force=force)
 
