@@ -30,8 +30,11 @@ class Shell:
         self._stream = pyte.ByteStream(self.screen)
         self._pid, self._master = pty.fork()
         if self._pid == 0:
-            os.chdir(cwd)
-            os.execvpe(words[0], list(words), {**env, "COLUMNS": str(COLUMNS), "LINES": str(ROWS)})
+            try:
+                os.chdir(cwd)
+                os.execvpe(words[0], list(words), {**env, "COLUMNS": str(COLUMNS), "LINES": str(ROWS)})
+            finally:
+                os._exit(127)  # an exception would run the rest of the tests twice
 
     def __enter__(self) -> Shell:
         return self
