@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Final, TypeAlias
 
@@ -15,6 +16,7 @@ from subcli.server.api.bodies import documented_body, parse, read
 from subcli.server.api.listing import unix_time
 from subcli.server.log.runs import Begun
 from subcli.server.log.selection import Place, Selection
+from subcli.server.log.store import Store
 from subcli.server.observe import audit
 from subcli.server.parts import Services
 
@@ -22,8 +24,8 @@ _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _FindProblem: TypeAlias = Callable[[Services, str], str]
 _MAX_BODY_BYTES: Final = 64 * 1024
 _PER_REQUEST: Final = 100
-_PER_TRANSACTION: Final = 20
-"""A writer waits for one transaction of another; on SQLite nobody else writes meanwhile."""
+_PER_TRANSACTION: Final = 10
+"""On SQLite nobody else writes meanwhile."""
 
 
 def add_rejudge(router: APIRouter, services: Services, current: _Current, find_problem: _FindProblem) -> None:
@@ -32,7 +34,6 @@ def add_rejudge(router: APIRouter, services: Services, current: _Current, find_p
     Args:
         find_problem: the slug of a problem that is named by slug or id; raises 404.
     """
-    store = services.store
     rejudging = allowed(services, current, Action.REJUDGE, services.reads, "requests")
 
     @router.post(
@@ -52,50 +53,63 @@ def add_rejudge(router: APIRouter, services: Services, current: _Current, find_p
             raise HTTPException(422, "Give either 'submissions' or 'problem'.")
         if not body.dry_run and body.key is None:
             raise HTTPException(422, "Without 'dry_run', a 'key' is needed.")
-        place = _place(body.cursor)
-        if body.submissions is None:
+        place, selection = _place(body.cursor), None
+        if body.problem is not None:
             since = None if body.since is None else unix_time(body.since)
-            selection = Selection(find_problem(services, str(body.problem)), body.verdict, since)
-        else:
-            selection = None
+            selection = Selection(find_problem(services, body.problem), body.verdict, since)
         if body.dry_run or body.key is None:
-            return await _count(body.submissions, selection)
-        until = place.until if place else await store.run(store.matching.newest)
-        ids: Sequence[int] = body.submissions or ()
-        if selection is not None:
-            start = place or Place(0, until)
-            ids = await store.run(store.selections.next_ids, selection, start, body.key, _PER_REQUEST)
-        queued = await _begin(ids, body.key)
-        user, client = identity.name, address_of(request)
-        if queued.queued:
-            audit.record("submissions judged again", "done", user=user, client=client, submissions=queued.queued)
-        if selection is not None and len(ids) == _PER_REQUEST:
-            queued.next_cursor = str(Place(ids[-1], until))
-        return queued
-
-    async def _count(ids: Sequence[int] | None, selection: Selection | None) -> models.RejudgeResponse:
-        if selection is not None:
-            counted, unknown = await store.run(store.selections.count, selection), 0
+            return await _count(services.store, body.submissions, selection)
+        if selection is None:
+            answer = await _begin(services, body.submissions or (), body.key)
         else:
-            counted = await store.run(store.selections.count_ids, ids or ())
-            unknown = len(set(ids or ())) - sum(counted.verdicts.values()) - counted.unfinished
-        return models.RejudgeResponse(
-            dry_run=True,
-            matched=sum(counted.verdicts.values()),
-            verdicts=dict(counted.verdicts),
-            unfinished=counted.unfinished,
-            users=counted.users,
-            unknown=unknown,
-        )
-
-    async def _begin(ids: Sequence[int], key: str) -> models.RejudgeResponse:
-        answer = models.RejudgeResponse(dry_run=False, matched=0, unfinished=0, unknown=0, queued=0, repeated=0)
-        for start in range(0, len(ids), _PER_TRANSACTION):
-            begun = await services.journal.judge_again(ids[start : start + _PER_TRANSACTION], key)
-            for submission_id in begun.records:
-                services.queue.put(submission_id)
-            _add(answer, begun)
+            answer = await _begin_selected(services, selection, place, body.key)
+        if answer.queued:
+            user, client = identity.name, address_of(request)
+            audit.record("submissions judged again", "done", user=user, client=client, submissions=answer.queued)
         return answer
+
+
+async def _count(store: Store, ids: Sequence[int] | None, selection: Selection | None) -> models.RejudgeResponse:
+    if selection is not None:
+        counted, unknown = await store.run(store.selections.count, selection), 0
+    else:
+        counted = await store.run(store.selections.count_ids, ids or ())
+        unknown = len(set(ids or ())) - sum(counted.verdicts.values()) - counted.unfinished
+    return models.RejudgeResponse(
+        dry_run=True,
+        matched=sum(counted.verdicts.values()),
+        verdicts=dict(counted.verdicts),
+        unfinished=counted.unfinished,
+        users=counted.users,
+        unknown=unknown,
+    )
+
+
+async def _begin_selected(
+    services: Services, selection: Selection, place: Place | None, key: str
+) -> models.RejudgeResponse:
+    """Take the next part of a selection."""
+    store = services.store
+    place = place or Place(0, await store.run(store.matching.newest))
+    ids = await store.run(store.selections.next_ids, selection, place, key, _PER_REQUEST)
+    answer = await _begin(services, ids, key)
+    if len(ids) == _PER_REQUEST:
+        answer.next_cursor = str(Place(ids[-1], place.until))
+    return answer
+
+
+async def _begin(services: Services, ids: Sequence[int], key: str) -> models.RejudgeResponse:
+    clock = asyncio.get_running_loop().time
+    answer = models.RejudgeResponse(dry_run=False, matched=0, unfinished=0, unknown=0, queued=0, repeated=0)
+    for start in range(0, len(ids), _PER_TRANSACTION):
+        began = clock()
+        begun = await services.journal.judge_again(ids[start : start + _PER_TRANSACTION], key)
+        for submission_id in begun.records:
+            services.queue.put(submission_id)
+        _add(answer, begun)
+        # Half of the time is left to other writers: SQLite serves whoever happens to ask when the lock is free.
+        await asyncio.sleep(clock() - began)
+    return answer
 
 
 def _add(answer: models.RejudgeResponse, begun: Begun) -> None:
