@@ -113,8 +113,10 @@ async def test_login_is_kept_over_a_reload(page: Page, guarded: Served, run: Run
     await log_in(page, "ada", "wrong", "document.getElementById('login-error').innerText !== ''")
     # Whose it is not learns no more than that there is none.
     await log_in(page, "ada", f"ada-{PASSWORD}", "document.body.innerText.includes('or it is not yours')")
-    await page.run("document.querySelector('nav form').requestSubmit()")
-    await page.until("document.getElementById('login') !== null && location.pathname === '/'")
+    # Elsewhere, another tab logs out: the socket ends, and the page says so.
+    await opened(page, f"{guarded.url}/", "document.getElementById('connection-text').innerText === 'live'")
+    await page.run("fetch('/logout', { method: 'POST' }).then(() => 0)")
+    await page.until("document.getElementById('login') !== null")
     await opened(page, f"{guarded.url}/submissions/1")
     await log_in(page, "eve", f"eve-{PASSWORD}", ENDED)
     for _ in range(2):
@@ -131,6 +133,8 @@ async def test_login_is_kept_over_a_reload(page: Page, guarded: Served, run: Run
     assert await page.run(f"document.querySelector('{link}').classList.contains('noted')")
     # The verdict is said once.
     assert (await page.text()).count("✗ failed") == 1
+    await page.run("document.querySelector('nav form').requestSubmit()")
+    await page.until("document.getElementById('login') !== null && location.pathname === '/'")
 
 
 @pytest.fixture
