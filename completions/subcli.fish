@@ -53,7 +53,7 @@ complete -c subcli -n "__subcli_at '' 0" -a schema -d 'Print the JSON Schema of 
 complete -c subcli -n "__subcli_at '' 0" -a completion -d 'Print the completion script for bash, zsh or fish'
 complete -c subcli -n "__subcli_at '' 0" -a problems -d 'List the problems; show or check one'
 complete -c subcli -n "__subcli_at '' 0" -a languages -d 'List the languages that the server can run'
-complete -c subcli -n "__subcli_at '' 0" -a results -d 'Show the results of a problem, a row for each user. For teachers'
+complete -c subcli -n "__subcli_at '' 0" -a results -d 'Show the results of a problem. For teachers'
 complete -c subcli -n "__subcli_at '' 0" -a rejudge -d 'Have submissions judged again. For teachers'
 complete -c subcli -n "__subcli_at '' 0" -a auth -d 'Log in and out of servers; manage access tokens'
 complete -c subcli -n "__subcli_at '' 0" -a user -d 'Manage a server\'s users'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from sqlalchemy import Engine, insert, select
 
 from subcli.server.log.archive import packed, unpacked
+from subcli.server.log.bus import MemoryBus
+from subcli.server.log.feed import Journal
 from subcli.server.log.matching import Cursor, Wanted
 from subcli.server.log.records import (
     Append,
@@ -24,6 +27,7 @@ from subcli.server.log.selection import Place, Selection
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER, attempts, outputs, runs, submissions, users
 from subcli.shared.protocol import submission_part
+from tests.server.log.log import follow
 
 pytestmark = pytest.mark.every_backend
 ABLE = {"echo": ("python",), "other": ("python",)}
@@ -311,6 +315,48 @@ def test_a_removed_submission_takes_its_runs_along(store: Store, engine: Engine)
             column = "id" if table == "submissions" else "submission_id"
             connection.exec_driver_sql(f"DELETE FROM {table} WHERE {column} = {number}")
         assert connection.execute(select(runs)).all() == []
+
+
+async def test_a_reader_in_the_middle(store: Store) -> None:
+    """Reads the log that it began with to its end, whatever begins meanwhile."""
+    number = judged(store, *(result(f"t{each}") for each in range(7)), complete())
+    whole, bus = texts(store.lookup.page(number, 0, 100)), MemoryBus()
+
+    async def read(after: int, limit: int, epoch: str | None) -> EventPage:
+        return await store.run(store.lookup.page, number, after, limit, epoch)
+
+    stream = follow(bus, read, number, 0, page_size=2)
+    seen = list(await anext(stream))
+    await Journal(store, bus).judge_again([number], KEY)
+    async for batch in stream:
+        seen += batch
+    assert [each.text for each in seen] == whole
+
+
+async def test_a_reader_whose_verdict_was_lost(store: Store) -> None:
+    """The bus lost `complete`, and the next thing that it tells is of the next run: the verdict comes from the log."""
+    number = store.create(new())[0].id
+    judge(store, result("One"))
+    bus, seen = MemoryBus(), []
+
+    async def read(after: int, limit: int, epoch: str | None) -> EventPage:
+        return await store.run(store.lookup.page, number, after, limit, epoch)
+
+    first = asyncio.Event()
+
+    async def watch() -> None:
+        async for batch in follow(bus, read, number, 0):
+            seen.extend(batch)
+            first.set()
+
+    watching = asyncio.create_task(watch())
+    await first.wait()
+    store.append(Append(number, [complete()]))
+    await Journal(store, bus).judge_again([number], KEY)
+    async with asyncio.timeout(30):
+        await watching
+    assert [each.seq for each in seen] == [1, 2, 3]
+    assert seen[-1].last
 
 
 @pytest.mark.parametrize("log", [[], ["{}"], ['{"a":"é\\n"}', '{"b":"\ud800"}']])

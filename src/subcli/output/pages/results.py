@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ _OPTIONAL: Final = (6, 5, 4)
 _GAP: Final = 2
 _USER_MAX: Final = 64
 _NUMBER_MAX: Final = 1e12
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}", re.ASCII)
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> AdaptiveBlock:
@@ -59,8 +61,14 @@ def _cells(row: Mapping[str, Any]) -> list[Line]:
         Line(f"{passed:.0f}/{total:.0f}" if passed is not None and total is not None else ""),
         Line("" if attempts is None else f"{attempts:.0f}"),
         Line("" if submission_id is None else f"{submission_id:.0f}"),
-        Line(clip(str(row.get("submitted_at") or ""), 20), DIM),
+        Line(_minute(row.get("submitted_at")), DIM),
     ]
+
+
+def _minute(timestamp: object) -> str:
+    """A time without its seconds, as the server gives it; any other text cut."""
+    text = clip(str(timestamp or ""), 30)
+    return text[:16].replace("T", " ") if _TIME.match(text) else text[:20]
 
 
 def _mark(row: Mapping[str, Any]) -> Mark:
