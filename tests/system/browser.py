@@ -21,6 +21,13 @@ from tests.hang import HANG_S
 from .terminal import until
 
 CHROMIUM = shutil.which("chromium")
+ENDED = (
+    "document.getElementById('connection')?.innerText === 'ended' && document.querySelector('#stages li') !== null"
+    " && document.getElementById('summary').innerText !== ''"
+)
+"""Whether the page of a submission has followed it to its verdict."""
+ABSENT = "document.getElementById('again')?.hidden === false && document.body.innerText.includes('no submission #1')"
+"""Whether the page of a submission that does not exist has run its script."""
 _FLAGS = (
     "--headless",
     "--no-sandbox",

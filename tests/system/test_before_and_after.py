@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .browser import CHROMIUM, chromium
+from .browser import CHROMIUM, ENDED, chromium
 from .command import Commands
 from .conftest import LRU, Run, Served, needs
 from .terminal import Terminal
@@ -79,7 +79,7 @@ async def test_page_shows_what_has_changed(run: Run, server: Served, tmp_path: P
         assert await page.run("document.querySelector('#compared a').href") == f"{server.url}/submissions/1"
         assert await page.run(POLLED) == "9 newly passing"
         await page.open(f"{server.url}/submissions/1")
-        await page.until("document.querySelector('#summary:not([hidden])') !== null")
+        await page.until(ENDED)
         assert await page.run("document.getElementById('compared').hidden")
         assert page.complaints == []
 
@@ -129,7 +129,7 @@ async def test_page_names_the_test_that_runs(run: Run, server: Served, tmp_path:
     number = attempt(run, server, tmp_path, passes=True)
     async with chromium(tmp_path) as page:
         await page.open(f"{server.url}/submissions/{number}")
-        await page.until("document.querySelector('#summary:not([hidden])') !== null")
+        await page.until(ENDED)
         assert await page.run(RUNNING) == [
             "Running: Split <b>vote</b>, 5 s",
             None,
@@ -153,7 +153,7 @@ async def test_page_has_themes(run: Run, server: Served, tmp_path: Path) -> None
     number = attempt(run, server, tmp_path, passes=True)
     async with chromium(tmp_path) as page:
         await page.open(f"{server.url}/submissions/{number}?theme=colour-blind")
-        await page.until("document.querySelector('#summary:not([hidden])') !== null")
+        await page.until(ENDED)
         assert await page.run("document.documentElement.dataset.theme") == "colour-blind"
         seen = {}
         for theme in ("colour-blind", "high-contrast", "pink", ""):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .browser import CHROMIUM, Page, chromium
+from .browser import ABSENT, CHROMIUM, ENDED, Page, chromium
 from .command import SUBCLI, Commands
 from .conftest import Lines, Run, Served, needs
 from .scripted import LOG, Wire, scripted
@@ -240,16 +240,16 @@ async def test_page_shows_output(page: Page, printing: Printing, run: Run) -> No
     assert "after_seq=" in urls[0]
     printing.seen(1)
     await page.until("document.getElementById('printed').innerText.includes('line 2')")
-    assert await page.run("document.getElementById('badge').innerText") == "testing"
+    assert await page.run("document.getElementById('badge').innerText") == "… testing"
     printing.seen(2)
-    await page.until("document.querySelector('#summary:not([hidden])') !== null")
+    await page.until(ENDED)
     (build, is_build_open, _), (test, is_test_open, text) = await page.run(PANES)
     assert (build, is_build_open, test, is_test_open) == ("Build", False, "1", True)
     assert text.startswith("line 1\nline 2\n")
     assert "\\u001b]0;evil\\u0007" in text
     # Whoever comes later gets it as well, as long as it is kept.
     await page.open(f"{printing.server.url}/submissions/1?again")
-    await page.until("document.querySelector('#summary:not([hidden])') !== null")
+    await page.until(ENDED)
     await page.run("document.querySelector('#output > summary').click()")
     await page.until("document.getElementById('printed').innerText.includes('line 2')")
     await page.run("[...document.querySelectorAll('#printed > details:not([open]) > summary')].map(one => one.click())")
@@ -282,7 +282,7 @@ LINES = "for (let line = 1; line <= 200; line++) say('t1', `line ${line}\\n`); d
 async def test_page_follows_at_the_end_only_and_stays_small(page: Page, server: Served) -> None:
     """A reader who has scrolled up stays there; text is never markup; what is shown is bounded, whatever comes."""
     await page.open(f"{server.url}/submissions/1")
-    await page.until("document.body?.innerText.includes('or it is not yours')")
+    await page.until(ABSENT)
     assert await page.run(SHOWN) == "Nothing has been printed so far."
     await page.run(f"(() => {{ {LINES} return 0 }})()")
     at_end = f"{BOX}.scrollTop > 0 && {BOX}.scrollTop + {BOX}.clientHeight >= {BOX}.scrollHeight - 8"

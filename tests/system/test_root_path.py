@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.browser import CHROMIUM, chromium
+from tests.system.browser import CHROMIUM, ENDED, chromium
 from tests.system.command import Commands
 from tests.system.conftest import SOLUTIONS, Run, Served, needs
 from tests.system.scripted import Rest, scripted
-from tests.system.test_page import ENDED
 
 SOLUTION = SOLUTIONS.parents[1] / "lru-cache/solutions/passing.py"
 

@@ -29,7 +29,7 @@ def test_wheel(tmp_path: Path) -> None:
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").iterdir()
     inside = zipfile.ZipFile(wheel).namelist()
-    assert any(name.endswith("server/api/static/submission.css") for name in inside)
+    assert any(name.endswith("server/pages/static/pages.css") for name in inside)
     # What pip does with it: `data` goes under the environment's prefix.
     environment = tmp_path / "env"
     for name in inside:

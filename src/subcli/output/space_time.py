@@ -1,7 +1,7 @@
 """The course of a failed test as an SVG file for a report: a line for each node, time going down, slanted arrows.
 
 The file stands alone: no script, no link, its style within. It follows the reader's light or dark scheme. The page of
-a submission draws the same picture itself (`server/api/static/diagram.js`).
+a submission draws the same picture itself (`server/pages/static/diagram.js`).
 """
 
 from __future__ import annotations

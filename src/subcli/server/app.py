@@ -26,7 +26,6 @@ from subcli.server.accounts.passwords import Passwords
 from subcli.server.accounts.tokens import TokenIssuer
 from subcli.server.api.errors import add_error_handlers, add_upgrade_required
 from subcli.server.api.health import add_health, redis_up
-from subcli.server.api.pages import add_pages
 from subcli.server.api.rest import make_router
 from subcli.server.edge.access import AccessLogMiddleware
 from subcli.server.edge.guard import GuardMiddleware
@@ -40,6 +39,7 @@ from subcli.server.jobs.workers import Workers
 from subcli.server.limits import Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
 from subcli.server.observe.metrics import Metrics
+from subcli.server.pages.site import make_pages
 from subcli.server.parts import AuthServices, Backbone, Services
 from subcli.server.run.shutdown import Lifecycle
 from subcli.server.settings import PasswordCost, ServerLimits
@@ -112,7 +112,7 @@ def create_app(
     )
     app.state.services = services
     app.include_router(make_router(services), prefix="/api")
-    add_pages(app)
+    app.include_router(make_pages(services))
     add_health(app, services)
     add_upgrade_required(app)
     add_error_handlers(app)

@@ -169,7 +169,10 @@ ADJUSTABLE: Final = {
 
 
 OWN_PATHS: Final = frozenset(
-    {"api", "attempts", "docs", "healthz", "metrics", "openapi.json", "readyz", "static", "submissions", "ws"}
+    {
+        *("api", "attempts", "docs", "healthz", "login", "logout", "metrics", "openapi.json", "problems", "readyz"),
+        *("static", "submissions", "ws"),
+    }
 )
 """How the server's own paths begin. A prefix that begins so would be taken off them."""
 

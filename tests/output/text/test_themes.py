@@ -11,7 +11,7 @@ import pytest
 from rich.color import Color
 from rich.style import Style
 
-import subcli.server.api
+import subcli.server.pages
 from subcli.core.errors import UsageError
 from subcli.output.terminal.console import THEMES, make_console, theme_name
 from subcli.output.text import theme
@@ -19,7 +19,7 @@ from subcli.output.text.lines import Line, LineRenderer
 from subcli.output.text.themes import STYLES, styled
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-CSS = (Path(subcli.server.api.__file__).parent / "static" / "submission.css").read_text("utf-8")
+CSS = (Path(subcli.server.pages.__file__).parent / "static" / "pages.css").read_text("utf-8")
 RGB = tuple[int, int, int]
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009.

@@ -72,7 +72,7 @@ async def test_submission_from_post_to_verdict(live: Any) -> None:
     page = await live.http.get(made["url"])
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
-    assert (await live.http.get("/static/page.js")).status_code == 200
+    assert (await live.http.get("/static/submission.js")).status_code == 200
     snapshot = await live.ended(made["id"])
     assert snapshot["status"] == "completed"
     assert snapshot["final_status"] == "passed"

@@ -80,11 +80,15 @@ class Identity:
 class Identities(Protocol):
     """Authenticates requests and sockets."""
 
-    async def of_request(self, authorization: Sequence[str]) -> Identity:
-        """The sender of a REST request with these values of `Authorization`.
+    async def of_request(self, authorization: Sequence[str], page_token: str | None = None) -> Identity:
+        """The sender of a request.
+
+        Args:
+            authorization: the values of `Authorization`.
+            page_token: of the cookie that keeps a browser logged in; it counts if there is no `Authorization`.
 
         Raises:
-            UnauthenticatedError: the bearer token is missing or not valid, or there are two.
+            UnauthenticatedError: the token is missing or not valid, or there are two.
         """
 
     def seconds_left(self, identity: Identity) -> float | None:
@@ -96,8 +100,12 @@ class Identities(Protocol):
     async def run(self) -> None:
         """Do periodic work until cancelled."""
 
-    async def of_socket(self, token: str | None, submission_id: int) -> Identity:
+    async def of_socket(self, token: str | None, submission_id: int, page_token: str | None = None) -> Identity:
         """The client that opens a socket on this submission.
+
+        Args:
+            token: of the URL or of `Authorization`.
+            page_token: of the cookie of a page of this server; it counts if there is no other token.
 
         Raises:
             UnauthenticatedError: the token is missing or not valid for this socket.
@@ -107,10 +115,10 @@ class Identities(Protocol):
 class DemoIdentities:
     """Treats every client as the demo user."""
 
-    async def of_request(self, authorization: Sequence[str]) -> Identity:
+    async def of_request(self, authorization: Sequence[str], page_token: str | None = None) -> Identity:
         return _DEMO
 
-    async def of_socket(self, token: str | None, submission_id: int) -> Identity:
+    async def of_socket(self, token: str | None, submission_id: int, page_token: str | None = None) -> Identity:
         return _DEMO
 
     def seconds_left(self, identity: Identity) -> float | None:
@@ -138,15 +146,19 @@ class TokenIdentities:
     async def run(self) -> None:
         await self._sessions.run()
 
-    async def of_request(self, authorization: Sequence[str]) -> Identity:
+    async def of_request(self, authorization: Sequence[str], page_token: str | None = None) -> Identity:
         try:
+            if page_token is not None and not authorization:
+                return await self._identity(self._tokens.read_page(page_token))
             token = _required(bearer_token(authorization))
             return await self._opaque(token) or await self._identity(self._tokens.read_access(token))
         except TokenError as error:
             raise UnauthenticatedError(error.reason) from None
 
-    async def of_socket(self, token: str | None, submission_id: int) -> Identity:
+    async def of_socket(self, token: str | None, submission_id: int, page_token: str | None = None) -> Identity:
         try:
+            if page_token is not None and token is None:
+                return await self._identity(self._tokens.read_page(page_token))
             token = _required(token)
             if (identity := await self._opaque(token)) is not None:
                 return identity

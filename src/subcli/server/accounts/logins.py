@@ -63,6 +63,7 @@ class Granted:
     refresh_token: str
     expires_in: int
     user_id: int
+    session: str
 
 
 class Logins:
@@ -212,6 +213,10 @@ class Logins:
         """A token that identifies this browser at later logins, and its lifetime in seconds."""
         return self._tokens.device(granted.user_id)
 
+    def page_token(self, granted: Granted) -> str:
+        """A token that keeps a browser logged in to the pages."""
+        return self._tokens.page(granted.user_id, granted.session)
+
     async def with_refresh_token(self, token: str, address: str) -> Granted:
         """Refresh a session.
 
@@ -262,7 +267,7 @@ class Logins:
 
     def _granted(self, session: LoginSession) -> Granted:
         access_token = self._tokens.access(session.user_id, session.id)
-        return Granted(access_token, session.refresh_token, self._lifetime, session.user_id)
+        return Granted(access_token, session.refresh_token, self._lifetime, session.user_id, session.id)
 
     async def change_password(self, identity: Identity, old: str, new: str, address: str) -> None:
         """Give a user another password, and end the user's other sessions. Wrong old passwords count as failed logins.

@@ -3,7 +3,8 @@
 An access token names a user and a session, that is, a family of refresh tokens. A watch token appears in a
 URL, which logs may record; so it opens one socket on one submission, once, within a minute. It carries the
 expiry of the access token that requested it, and the watch ends at that time. A device token says that somebody has
-logged in with it before, so that failed logins of others do not lock this device out; it opens nothing.
+logged in with it before, so that failed logins of others do not lock this device out; it opens nothing. A page token
+keeps a browser logged in: it is valid in a cookie only, and as long as its session.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _ACCESS: Final = ("at+jwt", "api")
 """Type (RFC 9068, section 2.1) and audience of an access token,"""
 _WATCH: Final = ("watch+jwt", "ws")
 """of a watch token,"""
+_PAGE: Final = ("page+jwt", "page")
+"""of a page token,"""
 _DEVICE: Final = ("device+jwt", "login")
 """and of a device token."""
 
@@ -133,6 +136,12 @@ class TokenIssuer:
         }
         return self._sign(_WATCH, claims), seconds
 
+    def page(self, user_id: int, session: str) -> str:
+        """Issue a page token. It expires when the session does, which nobody refreshes."""
+        return self._sign(
+            _PAGE, {"sub": str(user_id), "sid": session, "exp": int(self._clock()) + self._limits.refresh_token_s}
+        )
+
     def device(self, user_id: int) -> tuple[str, int]:
         """Issue a device token. Returns it with its lifetime in seconds."""
         seconds = self._limits.device_token_s
@@ -157,7 +166,18 @@ class TokenIssuer:
         Raises:
             TokenError: it is not valid, or has expired.
         """
-        claims = self._read(token, _ACCESS, _AccessPayload)
+        return self._read_login(token, _ACCESS)
+
+    def read_page(self, token: str) -> AccessClaims:
+        """Verify a page token.
+
+        Raises:
+            TokenError: it is not valid, or has expired.
+        """
+        return self._read_login(token, _PAGE)
+
+    def _read_login(self, token: str, kind: tuple[str, str]) -> AccessClaims:
+        claims = self._read(token, kind, _AccessPayload)
         return AccessClaims(int(claims.sub), claims.sid, self._with_leeway(claims.exp))
 
     def read_any(self, token: str) -> AccessClaims | WatchClaims:

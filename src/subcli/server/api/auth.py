@@ -16,6 +16,7 @@ from subcli.server.accounts.logins import Granted, GrantError, Logins
 from subcli.server.accounts.permissions import Action, refusal
 from subcli.server.api import models
 from subcli.server.api.bodies import documented_body, is_json, parse, read
+from subcli.server.edge import session_cookie
 from subcli.server.limits import LimitedError, Rate
 from subcli.server.log.records import Snapshot
 from subcli.server.observe import audit
@@ -44,7 +45,8 @@ def current_identity(services: Services) -> _Current:
 
 async def _authenticate(services: Services, request: Request) -> Identity:
     try:
-        return await services.identities.of_request(request.headers.getlist("authorization"))
+        shown = request.headers.getlist("authorization")
+        return await services.identities.of_request(shown, session_cookie.shown(request.scope))
     except UnauthenticatedError as error:
         raise HTTPException(401, f"Not authenticated: {error.reason}.", CHALLENGE) from None
 
@@ -59,14 +61,25 @@ def allowed(services: Services, current: _Current, action: Action, rate: Rate | 
 
     async def checked(identity: Annotated[Identity, Depends(current)], response: Response) -> Identity:
         require(identity, action)
-        if rate is not None and identity.is_limited:
-            status = await services.limiter.take(rate, identity.limit_key)
-            if status.retry_after:
-                raise LimitedError(status, f"Too many {what}; try again in {status.seconds_to_wait} s.")
-            response.headers.update(status.headers())
+        if rate is not None:
+            response.headers.update(await spend(services, identity, rate, what))
         return identity
 
     return checked
+
+
+async def spend(services: Services, identity: Identity, rate: Rate, what: str) -> Mapping[str, str]:
+    """Count a request of this user. Returns headers that say how many more there may be.
+
+    Raises:
+        LimitedError: there were too many.
+    """
+    if not identity.is_limited:
+        return {}
+    status = await services.limiter.take(rate, identity.limit_key)
+    if status.retry_after:
+        raise LimitedError(status, f"Too many {what}; try again in {status.seconds_to_wait} s.")
+    return status.headers()
 
 
 def require(identity: Identity, action: Action) -> None:
@@ -129,7 +142,7 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
     async def token(request: Request) -> Response:
         """Log in with a password, or refresh a session (RFC 6749, sections 4.3 and 6)."""
         try:
-            granted = await _grant(logins, await _fields(request), request)
+            granted = await _grant(logins, await read_fields(request), request)
         except GrantError as error:
             status = 401 if error.error == "invalid_grant" else 400
             answer = {"detail": error.detail, "error": error.error}
@@ -143,17 +156,27 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
             },
             headers={"Cache-Control": "no-store", "Pragma": "no-cache"},
         )
-        device, seconds = logins.device(granted)
-        is_secure = request.url.scheme == "https"
-        response.set_cookie(_DEVICE, device, seconds, httponly=True, samesite="strict", secure=is_secure)
+        remember_device(response, request, logins, granted)
         return response
+
+
+def remember_device(response: Response, request: Request, logins: Logins, granted: Granted) -> None:
+    """Mark the browser as one with which this user has logged in."""
+    device, seconds = logins.device(granted)
+    is_secure = request.url.scheme == "https"
+    response.set_cookie(_DEVICE, device, seconds, httponly=True, samesite="strict", secure=is_secure)
+
+
+async def with_password(logins: Logins, fields: Mapping[str, str], request: Request) -> Granted:
+    """Log in with the `username` and the `password` in these fields. Raises what `Logins.with_password` does."""
+    name, password = _field(fields, "username"), _field(fields, "password")
+    return await logins.with_password(name, password, address_of(request), request.cookies.get(_DEVICE))
 
 
 async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) -> Granted:
     kind = fields.get("grant_type")
     if kind == "password":
-        name, password = _field(fields, "username"), _field(fields, "password")
-        return await logins.with_password(name, password, address_of(request), request.cookies.get(_DEVICE))
+        return await with_password(logins, fields, request)
     if kind == "refresh_token":
         return await logins.with_refresh_token(_field(fields, "refresh_token"), address_of(request))
     if kind is None:
@@ -172,8 +195,12 @@ def _field(fields: Mapping[str, str], name: str) -> str:
     return value
 
 
-async def _fields(request: Request) -> dict[str, str]:
-    """The string fields of a form or a JSON object."""
+async def read_fields(request: Request) -> dict[str, str]:
+    """The string fields of a form or a JSON object.
+
+    Raises:
+        GrantError: the body is neither.
+    """
     content = await read(request, _MAX_BODY_BYTES)
     try:
         text = content.decode()

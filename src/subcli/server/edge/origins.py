@@ -139,6 +139,23 @@ def _check_page(sender: Sender, allowed: Collection[str], *, foreign_sites: Coll
         raise RefusedOriginError(403, _WRONG_ORIGIN)
 
 
+def counts_with_cookie(sender: Sender, *, is_read: bool, is_secure: bool) -> bool:
+    """Whether a cookie, which browsers add by themselves, may speak for the user: a page of this server asks.
+
+    A page with an allowed origin is not one of this server. Without `Origin` and `Sec-Fetch-Site`, only what reads
+    counts: browsers send `Origin` with everything else.
+
+    Args:
+        sender: what the request says about the page.
+        is_read: whether it changes nothing and only the server's own pages can read the response. Then a link that the
+            user follows counts as well, and so does an address that the user types.
+        is_secure: whether it came over TLS, as far as is known. A page that did not is another one then.
+    """
+    if sender.origin:
+        return _is_own(sender.origin, sender.host) and (not is_secure or sender.origin.startswith("https:"))
+    return sender.site == "same-origin" or (is_read and (sender.navigates or sender.site in ("", "none")))
+
+
 def _is_own(origin: str, host: Host | None) -> bool:
     """Whether an origin, normalized, is that of a host.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from starlette.responses import RedirectResponse
+
 from subcli.server.edge.guard import App
 from subcli.server.gateway.socket import Receive, Scope, Send
 
@@ -19,6 +21,11 @@ class PrefixMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
+            if scope["type"] == "http" and scope["path"] == self._root_path:
+                # The links of the home page are relative to the directory.
+                query = scope["query_string"].decode("latin-1")
+                await RedirectResponse(f"{self._root_path}/{query and f'?{query}'}")(scope, receive, send)
+                return
             scope["root_path"] = self._root_path
             if scope["path"].startswith(f"{self._root_path}/"):
                 scope["path"] = scope["path"].removeprefix(self._root_path)

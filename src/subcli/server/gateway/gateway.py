@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError, bearer_token
 from subcli.server.accounts.permissions import Action, Credential
+from subcli.server.edge import session_cookie
 from subcli.server.gateway.feed import FeedReader
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, headers
 from subcli.server.gateway.watcher import RefusedError, Source, Watcher
@@ -159,7 +160,7 @@ class Gateway:
 
     async def _identity(self, scope: Scope, query: _Query, submission_id: int) -> Identity:
         try:
-            return await self._identities.of_socket(_token(scope, query), submission_id)
+            return await self._identities.of_socket(_token(scope, query), submission_id, session_cookie.shown(scope))
         except UnauthenticatedError as error:
             raise RefusedError(CloseCode.UNAUTHORIZED, error.reason) from None
 

@@ -242,7 +242,8 @@ def _print_ready(common: Common, streams: Streams, ready: Ready, *, logins: bool
         streams.write(
             f"Serving on {ready.url}\n"
             f"  data in   {ready.data_dir}\n"
-            f"  API docs  {ready.url}/docs{token}\n"
+            f"  pages     {ready.url}/{token}\n"
+            f"  API docs  {ready.url}/docs\n"
             f"  {_LOGINS if logins else _DEMO}\n"
             f"{''.join(f'  {line}{chr(10)}' for line in ready.sandbox)}"
             f"\nNext, in another terminal:\n"

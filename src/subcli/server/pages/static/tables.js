@@ -2,7 +2,7 @@
 
 import { chip } from "./cards.js";
 import { element, keep } from "./dom.js";
-import { amount, counted, duration, facts, glyph, isBad, isPoints, number } from "./words.js";
+import { amount, counted, duration, facts, glyph, isPoints, number } from "./words.js";
 
 const MOST_ROWS = 300;
 const at = (id) => document.getElementById(id);
@@ -25,14 +25,21 @@ function groupRow(group, hasPoints) {
 }
 
 export function showTests(submission) {
-  const all = [...submission.tests.values()].reverse();
-  const ordered = [...all.filter(isBad), ...all.filter((test) => !isBad(test))];
+  const all = inOrder([...submission.tests.values()], submission.groups());
+  const ordered = all.length > MOST_ROWS ? all.filter((test) => test.status !== "passed") : all;
   const hasPoints = all.some((test) => points(test));
-  at("results").hidden = ordered.length === 0;
+  at("results").hidden = all.length === 0;
   at("tests-points").hidden = !hasPoints;
   keep(at("tests"), ordered.slice(0, MOST_ROWS).map((test) => testRow(test, hasPoints)));
-  const left = ordered.length - MOST_ROWS;
+  const left = all.length - Math.min(ordered.length, MOST_ROWS);
   at("more").textContent = left > 0 ? `… ${number(left)} more` : "";
+}
+
+// As the terminal lists them: in the order in which they ran, those of a group together, those without one first.
+function inOrder(tests, groups) {
+  const places = new Map(groups.map((group, place) => [group.name, place + 1]));
+  const place = (test) => places.get(test.group) ?? 0;
+  return tests.sort((one, other) => place(one) - place(other));
 }
 
 function testRow(test, hasPoints) {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-STATIC = files("subcli.server.api") / "static"
+STATIC = files("subcli.server.pages") / "static"
 MANY_RESULTS = """
 import { Submission } from "./state.js";
 const submission = new Submission(7);

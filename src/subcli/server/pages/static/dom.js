@@ -14,6 +14,13 @@ export function element(name, classes = "", text = "") {
   return made;
 }
 
+// Text in its own lines, which scrolls if it is wide: with the keyboard too.
+export function block(text) {
+  const made = element("pre", "text", text);
+  made.tabIndex = 0;
+  return made;
+}
+
 // Replaces only children that changed, to keep selections and the reading position.
 export function keep(parent, children) {
   children.forEach((child, place) => {

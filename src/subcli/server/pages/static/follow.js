@@ -17,22 +17,17 @@ export class Replaced extends GivenUp {
 // Resolves at the verdict. `say(state, text)` reports the connection, `changed()` every change.
 export async function follow(submission, api, say, changed) {
   let attempts = 0;
-  let refusals = 0;
   for (;;) {
     say("connecting", "connecting");
     const end = await connect(submission, api, say, changed);
     if (submission.verdict !== null) return say("closed", "ended");
     if (end.isReopening) continue;
-    if (end.progressed) attempts = refusals = 0;
+    if (end.progressed) attempts = 0;
     const what = end.tooManyBadFrames ? "give up" : reconnect.meaning(end.code);
     if (what === "absent") throw new NotFound();
     if (what === "replaced") throw new Replaced();
     if (what === "stop") throw new GivenUp(`The server closed the connection (${end.code} ${end.reason}).`);
-    if (what === "login") {
-      if (refusals > 0 || !(await api.renew())) throw new LoginNeeded();
-      refusals += 1;
-      continue;
-    }
+    if (what === "login") throw new LoginNeeded();
     if (what === "give up" || attempts >= reconnect.MAX_ATTEMPTS) return poll(submission, api, say, changed);
     attempts += 1;
     const retryAfter = end.retryAfter || reconnect.retryAfterFromReason(end.reason);
@@ -56,7 +51,8 @@ export async function fetchOutput(submission, api) {
 async function connect(submission, api, say, changed) {
   let token = "";
   try {
-    if (api.loggedIn) token = (await api.post(`/submissions/${submission.id}/watch-token`)).token;
+    // A link's token stays out of the URL. A login needs none: the browser adds its cookie.
+    if (api.byLink) token = (await api.post(`/submissions/${submission.id}/watch-token`)).token;
   } catch (error) {
     return refused(error);
   }

@@ -1,8 +1,10 @@
 // Renders the state.
 
 import { cards } from "./cards.js";
+import { showNotes } from "./code.js";
 import { element, keep, printable } from "./dom.js";
 import { showOutput } from "./output.js";
+import { isFinal } from "./state.js";
 import { showGroups, showTests } from "./tables.js";
 import { amount, compared, duration, glyph, isPoints, number, points, words } from "./words.js";
 
@@ -17,6 +19,7 @@ export function show(submission) {
   const made = cards(submission);
   at("failures").hidden = made.length === 0;
   keep(at("cards"), made);
+  showNotes(submission.analyses.values());
   showGroups(submission);
   showTests(submission);
   showOutput(submission);
@@ -24,17 +27,21 @@ export function show(submission) {
 
 export function showTitle(submission) {
   at("title").textContent = `Submission #${submission.id}`;
-  at("about").textContent = printable([submission.problem, submission.language].filter(Boolean).join(" · "));
+  // The server knows more than its id: its title, and where its page is.
+  if (at("problem").textContent === "") at("problem").textContent = printable(submission.problem);
+  at("language").textContent = printable(submission.language);
   const word = submission.verdict ?? submission.status;
   const tone = submission.verdict === null ? "is-going" : (TONES[submission.verdict] ?? "is-bad");
   at("badge").hidden = !word;
   at("badge").className = `badge ${tone}`;
-  at("badge").textContent = printable(words(word));
+  const said = printable(`${submission.verdict === null ? "…" : glyph(submission.verdict)} ${words(word)}`);
+  if (at("badge").textContent !== said) at("badge").textContent = said;
   const mark = submission.verdict === null ? "…" : glyph(submission.verdict);
   document.title = printable(`${word ? `${mark} ${words(word)} · ` : ""}#${submission.id} ${submission.problem}`);
 }
 
 export function showConnection(state, text) {
+  at("connection").hidden = false;
   at("connection").dataset.state = state;
   at("connection-text").textContent = printable(text);
 }
@@ -59,7 +66,9 @@ function showRunning({ running, verdict }, now) {
 }
 
 function showStages(submission) {
-  const stages = submission.stages.map((stage, place) => {
+  // The last one is the verdict, which stands above.
+  const passed = submission.verdict === null ? submission.stages : submission.stages.filter((stage) => !isFinal(stage));
+  const stages = passed.map((stage, place) => {
     const item = element("li", "text", words(stage));
     const isPresent = place === submission.stages.length - 1 && submission.verdict === null;
     if (isPresent) item.setAttribute("aria-current", "step");
@@ -83,22 +92,24 @@ function showProgress(submission) {
   const parts = counts.map(([word, count]) => element("span", word, `${glyph(word)} ${number(count)} ${word}`));
   if (submission.total > done && submission.verdict === null) parts.push(element("span", "quiet", `${number(done)} of ${number(submission.total)}`));
   at("counts").replaceChildren(...parts);
-  at("summary").hidden = submission.verdict === null;
-  if (submission.verdict !== null) at("summary").textContent = summaryOf(submission);
+  const said = submission.verdict === null ? "" : summaryOf(submission);
+  if (at("summary").textContent !== said) at("summary").textContent = said;
   showComparison(submission);
   at("unshown").hidden = !decidedUnseen(submission);
-  // Screen readers announce failures and the verdict, not every test.
-  const news = submission.verdict === null ? (failed + error ? `${failed + error} not passed` : words(submission.status)) : summaryOf(submission);
+  // Screen readers announce the stage, failures and the verdict, not every test. The verdict and the stage stand above.
+  const news = submission.verdict === null && failed + error ? `${failed + error} not passed` : "";
   if (at("news").textContent !== printable(news)) at("news").textContent = printable(news);
 }
 
 // What has changed since the previous submission, with a link to it.
-function showComparison({ verdict, comparedTo }) {
+function showComparison({ id, verdict, comparedTo }) {
   const said = verdict === null ? "" : compared(comparedTo);
   at("compared").hidden = said === "";
   if (said === "") return;
-  const link = element("a", "", `#${comparedTo.previous}`);
-  link.href = String(comparedTo.previous);
+  // Judged again, it is compared with its own earlier run.
+  const run = Number.isSafeInteger(comparedTo.previous_run) ? comparedTo.previous_run : null;
+  const link = element("a", "", run === null ? `#${comparedTo.previous}` : `run ${run}`);
+  link.href = run === null ? String(comparedTo.previous) : `${id}?run=${run}`;
   at("compared").replaceChildren("Since ", link, `: ${printable(said)}`);
 }
 
@@ -106,12 +117,11 @@ function summaryOf(submission) {
   const said = submission.summary ?? {};
   const { passed, failed, error, skipped } = submission.counts;
   const total = said.total_tests ?? passed + failed + error + skipped;
-  const word = words(submission.verdict);
-  const counts = total > 0 ? `: ${number(said.passed ?? passed)} of ${number(total)} ${total === 1 ? "test" : "tests"} passed` : "";
+  const counts = total > 0 ? `${number(said.passed ?? passed)} of ${number(total)} ${total === 1 ? "test" : "tests"} passed` : "";
   const needed = isPoints(said.pass_score) ? ` (${amount(said.pass_score)} needed)` : "";
-  const won = points(said) ? `${counts ? "," : ":"} ${points(said)}${needed}` : "";
+  const won = points(said) ? `${counts ? ", " : ""}${points(said)}${needed}` : "";
   const time = said.duration_ms > 0 ? ` in ${duration(said.duration_ms)}` : "";
-  return printable(`${word.charAt(0).toUpperCase()}${word.slice(1)}${counts}${won}${time}`);
+  return printable(`${counts}${won}${time}`.trim());
 }
 
 // Whether a submission failed though all that is shown has passed: then tests that nobody is told of have decided.

@@ -1,4 +1,4 @@
-"""Web pages: a submission's page and the API documentation."""
+"""The files that pages load, and the documentation of the API."""
 
 from __future__ import annotations
 
@@ -9,38 +9,30 @@ import re
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 _STATIC: Final = Path(__file__).with_name("static")
 _MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "Cache-Control": "no-cache",
-}
 _SWAGGER: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
 """The files of Swagger UI that `/docs` needs."""
 
 
-def add_pages(app: FastAPI) -> None:
-    """Add the pages, each with a content security policy that allows only what the page needs."""
-
-    @app.get("/submissions/{submission_id}", include_in_schema=False)
-    def submission_page(submission_id: int) -> Response:
-        return FileResponse(_STATIC / "submission.html", headers=_PAGE_HEADERS)
-
+def add_assets(router: APIRouter) -> None:
+    """Add `/static` and `/docs`, which has a content security policy of its own."""
     # Listed once, so that a request's path is never joined to a directory.
     assets = {path.name: path for path in _STATIC.iterdir() if path.suffix in _MEDIA_TYPES}
     assets |= {name: _swagger_directory() / name for name in _SWAGGER}
 
-    @app.get("/static/{name}", include_in_schema=False)
+    @router.get("/static/{name}")
     def static_file(name: str) -> Response:
         path = assets.get(name)
         if path is None:
             raise HTTPException(404, "File not found.")
-        return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers=_PAGE_HEADERS)
+        # The same for everybody, but not kept without asking: another version may be running.
+        headers = {"Cache-Control": "no-cache"}
+        return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers=headers)
 
     script, style = _SWAGGER
     docs = get_swagger_ui_html(
@@ -52,7 +44,7 @@ def add_pages(app: FastAPI) -> None:
     )
     headers = {"Content-Security-Policy": _docs_policy(bytes(docs.body).decode())}
 
-    @app.get("/docs", include_in_schema=False)
+    @router.get("/docs")
     def api_docs() -> Response:
         return HTMLResponse(docs.body, headers=headers)
 

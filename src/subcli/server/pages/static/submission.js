@@ -1,4 +1,4 @@
-// A submission's page: connects state, connection and view, and asks for a login if the server requires one.
+// A submission's page: connects state, connection and view. The server has rendered what there was; from here on this does.
 
 import { Api, Refused } from "./api.js";
 import { GivenUp, LoginNeeded, NotFound, Replaced, fetchOutput, follow } from "./follow.js";
@@ -9,10 +9,10 @@ import { show, showConnection, showTime, showTitle } from "./view.js";
 const FRAME_MS = 100;
 const at = (id) => document.getElementById(id);
 const id = Number(location.pathname.split("/").pop());
+const isFound = document.querySelector("main").dataset.state === "found";
 // Behind `#`, so that the browser sends it to no server and writes it into no log.
-const api = new Api(new URLSearchParams(location.hash.slice(1)).get("link"));
+const api = new Api(isFound ? null : new URLSearchParams(location.hash.slice(1)).get("link"));
 const submission = new Submission(id);
-const theme = new URLSearchParams(location.search).get("theme");
 let drawing = null;
 
 // Redraws at most ten times a second, however fast results arrive.
@@ -24,7 +24,8 @@ function changed() {
 }
 
 async function run() {
-  at("trouble").hidden = at("login").hidden = true;
+  at("trouble").hidden = true;
+  if (at("login")) at("login").hidden = true;
   try {
     const snapshot = await api.get(`/submissions/${id}`);
     if (!submission.isSameLog(snapshot.epoch, snapshot.last_seq)) throw new Replaced();
@@ -42,7 +43,9 @@ function failed(error) {
   const status = error instanceof Refused ? error.status : 0;
   if (error instanceof LoginNeeded || status === 401) {
     showConnection("closed", "login required");
-    if (api.byLink) at("login-error").textContent = "This link has expired or was revoked. If the submission is yours, log in.";
+    at("login-error").textContent = api.byLink
+      ? "This link has expired or was revoked. If the submission is yours, log in."
+      : "Your login has ended.";
     at("login").hidden = false;
     at("user").focus();
     return;
@@ -66,6 +69,7 @@ at("output").addEventListener("toggle", () => {
   if (submission.verdict !== null) fetchOutput(submission, api).then(changed, () => {});
   else submission.reopen?.();
 });
+
 async function draw({ test, name }) {
   try {
     showDiagram(await api.get(`/submissions/${id}/tests/${encodeURIComponent(test)}/trace`), name);
@@ -81,25 +85,10 @@ at("cards").addEventListener("click", (event) => {
   if (button) draw(button.dataset);
 });
 listen();
+at("output").hidden = false;
+at("again").hidden = false;
 at("again").addEventListener("click", run);
-at("login").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  at("login-button").disabled = true;
-  try {
-    await api.login(at("user").value, at("password").value);
-    at("password").value = at("login-error").textContent = "";
-    run();
-  } catch (error) {
-    at("login-error").textContent = error instanceof Refused ? error.message : "The server does not respond.";
-  } finally {
-    at("login-button").disabled = false;
-  }
-});
-addEventListener("pagehide", (event) => {
-  if (!event.persisted) api.end();
-});
-// `subcli open` passes on what the terminal's user has chosen; the styles know the names.
-if (theme) document.documentElement.dataset.theme = theme;
 setInterval(() => showTime(submission, Date.now()), 250);
 at("command").textContent = `subcli watch ${location.origin}${location.pathname}`;
-run();
+// Without a login, or where the submission is somebody else's, only a link can show it.
+if (isFound || api.byLink) run();

@@ -1,7 +1,8 @@
 // What went wrong: a card for each failure that has something to tell.
 
+import { lineOf } from "./code.js";
 import { comparison, pairs } from "./diff.js";
-import { element } from "./dom.js";
+import { block, element } from "./dom.js";
 import { duration, facts, isBad, outcome } from "./words.js";
 
 const MOST_CARDS = 50;
@@ -106,7 +107,7 @@ function failureCard(test, analyses, causes = new Map()) {
   if (why && test.test_name) card.append(element("p", "why bad text", why));
   card.append(...comparison(test));
   const places = analyses.map(({ location: place }) => place).filter((place) => place?.file);
-  if (places.length) card.append(pairs(places.map((place) => ["in", place.line ? `${place.file}:${place.line}` : String(place.file)])));
+  if (places.length) card.append(pairs(places.map((place) => ["in", linked(place)])));
   for (const analysis of analyses) {
     const cause = causes.get(analysis);
     if (cause && cause.first !== analysis) {
@@ -131,11 +132,20 @@ function failureCard(test, analyses, causes = new Map()) {
   return card;
 }
 
+// A place in the code, as a link where the page shows that line.
+function linked(place) {
+  const text = place.line ? `${place.file}:${place.line}` : String(place.file);
+  const line = lineOf(place);
+  const made = element(line === null ? "span" : "a", "", text);
+  if (line !== null) made.href = `#${line.id}`;
+  return [made];
+}
+
 function titled(title, text) {
   if (text === undefined || text === null || text === "") return [];
   const all = String(text);
   const cut = all.length > MOST_INPUT && title === "Input" ? `${all.slice(0, MOST_INPUT)}…` : all;
-  return [element("h4", "quiet", title), element("pre", "text", cut)];
+  return [element("h4", "quiet", title), block(cut)];
 }
 
 function otherNames([, ...names]) {
@@ -149,7 +159,7 @@ function analysisParts(analysis) {
   const said = String(object.explanation ?? (typeof analysis.analysis === "string" ? analysis.analysis : ""));
   const [prose, ...code] = said.split("\n\n");
   const parts = [element("p", "analysis text", prose)];
-  if (code.length) parts.push(element("pre", "text", code.join("\n\n")));
+  if (code.length) parts.push(block(code.join("\n\n")));
   const suggestions = analysis.suggestions ?? object.suggestions;
   if (Array.isArray(suggestions) && suggestions.length) {
     const list = element("ul");
@@ -161,6 +171,6 @@ function analysisParts(analysis) {
 
 function buildCard(log) {
   const card = element("article", "card");
-  card.append(element("h3", "", "The build failed"), element("pre", "text", log));
+  card.append(element("h3", "", "The build failed"), block(log));
   return card;
 }
