@@ -334,6 +334,8 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
         origins: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
         redis: str | None = bus,
+        judging: bool = True,
+        root_path: str = "",
         **limits: Any,
     ) -> AsyncIterator[Live]:
         engine = open_database(database)
@@ -343,11 +345,12 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
         app = create_app(
             engine,
             problems,
-            service_of(judge, problems, 1, chosen),
+            service_of(judge, problems, 1, chosen) if judging else None,
             limits=chosen,
             auth=AuthConfig(KEY, CHEAP, clock) if auth else None,
             allowed_origins=origins,
             redis=None if redis is None else connect_redis(redis),
+            root_path=root_path,
         )
         started = asyncio.Event()
         server = Server(app, chosen, started.set, stop_with_stdin=False)

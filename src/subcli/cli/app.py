@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "languages": ("commands.languages", "List the languages that the server can run."),
     "auth": ("commands.auth.group", "Log in and out of servers; manage access tokens."),
     "user": ("commands.server.user.group", "Manage a server's users."),
+    "db": ("commands.server.db.group", "Check, back up and prune a server's database."),
 }
 """The module of each command and its summary, in the order of the help."""
 

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from subcli.server.accounts.identity import Identities
     from subcli.server.accounts.logins import Logins
     from subcli.server.accounts.tokens import TokenIssuer
+    from subcli.server.jobs.judges import Judges
     from subcli.server.jobs.service import Service
     from subcli.server.limits import Limiter, Rate
+    from subcli.server.observe.disk import Disk
     from subcli.server.observe.metrics import Metrics
     from subcli.server.run.shutdown import Lifecycle
 
@@ -119,7 +121,8 @@ class Services:
     """The services of one gateway.
 
     `auth` is None in demo mode, and `page_token` (`edge/page_token.py`) in every other. `submits`,
-    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge.
+    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge, and
+    `judges` knows whether anybody does; `disk` is where the database writes.
     """
 
     store: Store
@@ -137,6 +140,8 @@ class Services:
     metrics: Metrics
     lifecycle: Lifecycle
     service: Service | None
+    judges: Judges
+    disk: Disk
 
     def problem(self, name: str) -> Problem | None:
         """The problem with this slug or id."""

@@ -235,6 +235,8 @@ def _heading(
         word = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style)
         lines = [word.put("  ").extend(parts.counts(snapshot.counts))]
     lines += [parts.title(snapshot, _UNCUT_CELLS), *summary.comparison(verdict), *summary.failed(snapshot)]
+    if isinstance(notice := fields.get("notice"), str):
+        lines.append(Line(clip(notice, _UNCUT_CELLS)))
     created = _word(fields.get("created_at"))
     return [*lines, *([Line("submitted ", DIM).put(created, DIM)] if created else [])]
 

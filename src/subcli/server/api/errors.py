@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from subcli.server.accounts.hashing import BusyError
 from subcli.server.limits import LimitedError
+from subcli.server.observe.disk import RETRY_AFTER_S, LowSpaceError
 
 _log: Final = logging.getLogger(__name__)
 
@@ -40,6 +41,12 @@ def add_error_handlers(app: FastAPI) -> None:
         detail = f"Too many logins at the same time; try again in {error.retry_after} s."
         content = {"detail": detail, "retry_after": error.retry_after}
         return JSONResponse(content, 503, headers={"Retry-After": str(error.retry_after)})
+
+    @app.exception_handler(LowSpaceError)
+    async def low_space(_request: Request, error: LowSpaceError) -> JSONResponse:
+        detail = f"The server accepts no submissions at the moment: {error}."
+        content = {"detail": detail, "retry_after": RETRY_AFTER_S}
+        return JSONResponse(content, 503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
     @app.exception_handler(SQLAlchemyError)
     async def database_down(_request: Request, error: SQLAlchemyError) -> JSONResponse:

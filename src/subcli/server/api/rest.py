@@ -37,6 +37,7 @@ from subcli.server.api.links import add_links
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.edge.page_token import is_from_browser
 from subcli.server.jobs.languages import OfferedLanguages
+from subcli.server.log.pruning import pruned_notice
 from subcli.server.log.records import (
     EndedError,
     KeyReusedError,
@@ -45,6 +46,7 @@ from subcli.server.log.records import (
     UnknownSubmissionError,
 )
 from subcli.server.log.results import find_test, last_results
+from subcli.server.observe.disk import LowSpaceError
 from subcli.server.parts import Services
 from subcli.shared.encoding import timestamp
 from subcli.shared.run_trace import unpack
@@ -94,6 +96,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
             version=version("subcli-watch"),
             demo=demo,
             features=features,
+            judging=(await services.judges.look()).is_there,
             page_token=None if is_from_browser(request.headers.raw) else services.page_token,
         )
 
@@ -152,7 +155,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
     @router.post(
         "/submissions",
         status_code=201,
-        responses=error_responses(401, 403, 404, 413, 422, 429),
+        responses=error_responses(401, 403, 404, 413, 422, 429, 503),
         response_model_exclude_unset=True,
         openapi_extra=documented_body(models.SubmissionBody),
     )
@@ -175,7 +178,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             idempotency_key=idempotency_key or None,
         )
         try:
-            snapshot, is_new = await store.run(store.create, new)
+            snapshot, is_new = await _created(services, new)
         except KeyReusedError:
             raise HTTPException(
                 422, "This Idempotency-Key was already used for a submission with different content."
@@ -204,6 +207,19 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             for snapshot, row in zip(found, rows, strict=True):
                 row.user = names.get(snapshot.owner_id)
         return models.SubmissionListResponse(submissions=rows)
+
+
+async def _created(services: Services, new: NewSubmission) -> tuple[Snapshot, bool]:
+    """The submission, and whether it is new. One that is there already needs no space."""
+    store = services.store
+    try:
+        await services.disk.require_space()
+    except LowSpaceError:
+        known = await store.run(store.repeated, new)
+        if known is None:
+            raise
+        return known, False
+    return await store.run(store.create, new)
 
 
 async def _listed_owner(services: Services, identity: Identity, user: str | None, *, all: bool) -> int | None:
@@ -254,6 +270,8 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     ) -> Response:
         """Get the submitted code."""
         require(identity, Action.READ_CODE)
+        if found.pruned_at is not None:
+            raise HTTPException(404, pruned_notice(found.pruned_at))
         body = {"submission_id": found.id, "files": await store.run(store.lookup.files, found.id)}
         # With escapes: a text may contain half a surrogate pair, which UTF-8 cannot.
         return Response(json.dumps(body), media_type="application/json")
@@ -391,6 +409,8 @@ def _submission(
 ) -> models.SubmissionResponse:
     finished = snapshot.finished_at
     more: dict[str, Any] = {} if compared is None else {"compared_to": models.ComparisonBody(**compared)}
+    if snapshot.pruned_at is not None:
+        more["notice"] = pruned_notice(snapshot.pruned_at)
     return models.SubmissionResponse(
         submission_id=snapshot.id,
         id=snapshot.id,

@@ -12,10 +12,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -33,6 +33,9 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.observe.tasks import log_and_continue
 from subcli.server.settings import ServerLimits
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _log: Final = logging.getLogger(__name__)
 _SWEEP_LIMIT: Final = 1000
 """How many waiting submissions a sweep looks at."""
@@ -46,6 +49,10 @@ _RETRY_DELAY_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 2.0
 _HANDED_BACK: Final = {"stopped": STOPPED, "unable": NO_LONGER_ABLE, "short": TOO_LITTLE}
 """What watchers are told, by the reason."""
+_PACK_AFTER_LEAST_S: Final = 60.0
+"""Until then, a process may ask for events that it has just appended."""
+_LEISURE: Final = 4.0
+"""Packing takes a fifth of one thread, at most."""
 _IN_SERVICE: Final = "How many submissions this process judges at the same time; 0 while it takes none."
 
 
@@ -56,6 +63,7 @@ class Workers:
         problems: by slug.
         service: judges; None if other processes do, and this one only takes care of the queue.
         metrics: counts what the workers did.
+        for_others: whether other processes use the same database; they are told that this one judges.
     """
 
     def __init__(
@@ -67,6 +75,8 @@ class Workers:
         service: Service | None,
         limits: ServerLimits,
         metrics: Metrics,
+        *,
+        for_others: bool = False,
     ) -> None:
         self._context = JudgingContext(store, journal, problems, limits)
         self._service = service
@@ -77,6 +87,8 @@ class Workers:
         self._metrics = metrics
         self._lease_s = limits.lease_s
         self._keep_output_s = limits.output_keep_s
+        self._pack_after_s = max(limits.pack_after_s, _PACK_AFTER_LEAST_S)
+        self._presence_s = limits.presence_s if for_others else None
         self._cleanup_s = limits.cleanup_s
         self._attempts = limits.attempts
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -91,8 +103,11 @@ class Workers:
             group.create_task(self._sweep())
             group.create_task(self._update_positions())
             group.create_task(self._delete_output())
+            group.create_task(self._pack_logs())
             if (service := self._service) is not None:
                 group.create_task(service.run())
+                if self._presence_s is not None:
+                    group.create_task(self._tell_presence(service, self._presence_s))
                 for _ in range(service.concurrency):
                     group.create_task(self._claim_and_judge(service))
 
@@ -290,6 +305,35 @@ class Workers:
             with log_and_continue("deleting old output"):
                 await self._store.run(self._store.outputs.delete_old, self._keep_output_s)
             await asyncio.sleep(self._cleanup_s)
+
+    async def _pack_logs(self) -> None:
+        """Pack the logs of what ended some time ago, and give back the space, in the time that others leave."""
+        archive = self._store.archive
+        while True:
+            with log_and_continue("packing old logs"):
+                while await self._at_leisure(archive.pack_some, self._pack_after_s):
+                    pass
+                while await self._at_leisure(archive.give_back_space):
+                    pass
+            await asyncio.sleep(self._cleanup_s)
+
+    async def _at_leisure(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of the store, and leave it the longer alone, the longer that has taken."""
+        began = time.monotonic()
+        answer = await self._store.run(method, *args, **kwargs)
+        await asyncio.sleep((time.monotonic() - began) * _LEISURE)
+        return answer
+
+    async def _tell_presence(self, service: Service, interval_s: float) -> None:
+        """Tell other processes that this one judges, until it stops."""
+        try:
+            while True:
+                with log_and_continue("telling others of this worker"):
+                    await self._store.run(self._store.presence.tell, self._name, service.slots)
+                await asyncio.sleep(interval_s)
+        finally:
+            with suppress(SQLAlchemyError):
+                await asyncio.shield(self._store.run(self._store.presence.end, self._name))
 
     async def _update_positions(self) -> None:
         """Publish new queue positions when submissions have been claimed, here or elsewhere."""

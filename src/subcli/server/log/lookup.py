@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, select, true
 
 from subcli.server.log.comparison import JUDGED, compare, outcomes
 from subcli.server.log.database import reading
+from subcli.server.log.events import RESULTS, last_stored, stored_after, stored_of_types
 from subcli.server.log.records import Attempt, EventPage, LogEnd, Record, Snapshot, UnknownSubmissionError, record
-from subcli.server.log.tables import attempts, events, submissions
+from subcli.server.log.tables import attempts, submissions
 
 ENDED: Final = "complete"
 """The type of the event that ends a log."""
@@ -31,6 +32,8 @@ _PREVIOUS: Final = (
         submissions.c.id == bindparam("submission"),
         _EARLIER.c.id < submissions.c.id,
         _EARLIER.c.final_status.in_(JUDGED),
+        # Of such a one, no results are left.
+        _EARLIER.c.pruned_at.is_(None),
     )
     .order_by(_EARLIER.c.id.desc())
     .limit(1)
@@ -82,7 +85,9 @@ class Lookup:
             found: list[Record] = []
             size = 0
             more = False
-            for event in connection.execute(events_after(submission_id, after).limit(limit + 1)):
+            # Where nobody adds and all has been read, looking among the packed events would be in vain.
+            is_read = row.final_status is not None and row.last_seq <= after
+            for event in () if is_read else stored_after(connection, submission_id, after, limit + 1):
                 if len(found) == limit or size > _PAGE_BYTES:
                     more = True
                     break
@@ -151,12 +156,9 @@ class Lookup:
         """Return what the verdict of a submission was compared with; None if there is no comparison."""
         if snapshot.final_status not in JUDGED:
             return None
-        query = select(events.c.payload).where(
-            events.c.submission_id == snapshot.id, events.c.seq == snapshot.last_seq, events.c.type == ENDED
-        )
         with self._read.begin() as connection:
-            payload = connection.execute(query).scalar_one_or_none()
-        found = None if payload is None else json.loads(payload).get("compared_to")
+            last = last_stored(connection, snapshot.id, snapshot.last_seq)
+        found = json.loads(last.payload).get("compared_to") if last is not None and last.type == ENDED else None
         return found if isinstance(found, dict) else None
 
 
@@ -186,32 +188,9 @@ def snapshot_of(connection: Connection, submission_id: int, *conditions: ColumnE
 
 def results_of(connection: Connection, submission_id: int) -> list[str]:
     """Read a submission's encoded `test_result` and `error_analysis` events within a transaction, in order."""
-    return list(
-        connection.execute(
-            select(events.c.payload)
-            .where(
-                events.c.submission_id == submission_id,
-                events.c.type.in_(("test_result", "error_analysis")),
-            )
-            .order_by(events.c.seq)
-        ).scalars()
-    )
+    return [each.payload for each in stored_of_types(connection, submission_id, RESULTS)]
 
 
 def _tests_of(connection: Connection, submission_id: int) -> Iterator[str]:
     """The encoded results of a submission, one after the other: all of them at once may be large."""
-    query = (
-        select(events.c.payload)
-        .where(events.c.submission_id == submission_id, events.c.type == "test_result")
-        .order_by(events.c.seq)
-    )
-    return iter(connection.execute(query).scalars())
-
-
-def events_after(submission_id: int, after: int) -> Select[int, str, str]:
-    """The query for a log after a position, in order."""
-    return (
-        select(events.c.seq, events.c.payload, events.c.type)
-        .where(events.c.submission_id == submission_id, events.c.seq > after)
-        .order_by(events.c.seq)
-    )
+    return (each.payload for each in stored_of_types(connection, submission_id, RESULTS[:1]))

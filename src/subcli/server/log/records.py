@@ -82,7 +82,11 @@ class NewSubmission:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A submission's row without its files. Times are Unix seconds."""
+    """A submission's row without its files. Times are Unix seconds.
+
+    Attributes:
+        pruned_at: when its code and its results were deleted, and the verdict was kept; None if they are there.
+    """
 
     id: int
     owner_id: int
@@ -98,6 +102,7 @@ class Snapshot:
     last_seq: int
     attempt: int
     epoch: str | None
+    pruned_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

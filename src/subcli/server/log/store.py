@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from subcli.server.log.appending import Records, append_to, committed, locked, summary_so_far
+from subcli.server.log.archive import Archive
 from subcli.server.log.changes import (
     Change,
     State,
@@ -44,6 +45,7 @@ from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.matching import Matching
 from subcli.server.log.outputs import Outputs
+from subcli.server.log.presence import Presence
 from subcli.server.log.records import (
     Append,
     EndedError,
@@ -82,6 +84,8 @@ class Store:
         waiting: what those are told who wait.
         outputs: what builds and tests have printed.
         run_traces: the traces of failed tests.
+        archive: packs the logs of what ended some time ago.
+        presence: who judges for others.
 
     Args:
         engine: a database with the schema of `subcli.server.log.tables`.
@@ -96,6 +100,8 @@ class Store:
         self.waiting = WaitingSubmissions(engine, clock)
         self.outputs = Outputs(engine, clock)
         self.run_traces = RunTraces(engine)
+        self.archive = Archive(engine, clock)
+        self.presence = Presence(engine, clock)
         self._read = reading(engine)
         self._write = engine
         self._clock = clock
@@ -133,6 +139,14 @@ class Store:
             if known is None:
                 raise
             return known, False
+
+    def repeated(self, new: NewSubmission) -> Snapshot | None:
+        """Return the submission that was created with the same idempotency key; None if there is none.
+
+        Raises what `create` does.
+        """
+        with self._read.begin() as connection:
+            return self._with_key(connection, new)
 
     def _with_key(self, connection: Connection, new: NewSubmission) -> Snapshot | None:
         if new.idempotency_key is None:

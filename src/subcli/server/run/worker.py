@@ -58,7 +58,8 @@ def run_worker(
             stack.callback(serve_metrics(metrics, *settings.metrics_address))
         started = partial(on_ready, _ready(settings, engine, sandbox))
         backbone = Backbone(engine, settings.limits, redis)
-        workers = Workers(backbone.store, backbone.journal, backbone.queue, problems, service, settings.limits, metrics)
+        parts = (backbone.store, backbone.journal, backbone.queue)
+        workers = Workers(*parts, problems, service, settings.limits, metrics, for_others=True)
         asyncio.run(_work(backbone, workers, settings.limits.deadline_s, started))
 
 

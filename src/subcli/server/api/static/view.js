@@ -86,6 +86,8 @@ function showProgress(submission) {
   at("summary").hidden = submission.verdict === null;
   if (submission.verdict !== null) at("summary").textContent = summaryOf(submission);
   showComparison(submission);
+  at("notice").hidden = submission.notice === "";
+  at("notice").textContent = printable(submission.notice);
   at("unshown").hidden = !decidedUnseen(submission);
   // Screen readers announce failures and the verdict, not every test.
   const news = submission.verdict === null ? (failed + error ? `${failed + error} not passed` : words(submission.status)) : summaryOf(submission);
