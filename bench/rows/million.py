@@ -60,8 +60,8 @@ def measure() -> Table:
         title="A million submissions",
         unit="ms",
         how=(
-            f"`subcli serve` on a database with {COUNT:,} submissions of 33 events, of 300 users to {PROBLEMS} problems, "
-            f"all packed but the last {UNPACKED:,}; {REQUESTS} requests of each kind over one connection, for "
+            f"`subcli serve` on a database with {COUNT:,} submissions of 33 events, of 300 users to {PROBLEMS} "
+            f"problems, all packed but the last {UNPACKED:,}; {REQUESTS} requests of each kind over one connection, for "
             "submissions at random."
         ),
         lines=tuple(lines),

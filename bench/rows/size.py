@@ -61,8 +61,8 @@ def measure() -> Table:
         targets=tuple(targets),
         digits=0,
         remarks=(
-            "Two thirds of what is left is the submission's own row with its code, and the indexes. A log takes a tenth "
-            "of its bytes or less: the dictionary has what the logs of one problem have in common."
+            "More than half of what is left is the submission's own row with its code, and the indexes. A log takes a "
+            "tenth of its bytes or less: the dictionary has what the logs of one problem have in common."
         ),
     )
 

@@ -56,8 +56,9 @@ def write_atomically(
 
 @contextlib.contextmanager
 def new_file(path: Path, *, mode: int) -> Iterator[Path]:
-    """A temporary file beside ``path``, for what is too large for memory; it becomes ``path`` at the end of the context.
+    """A temporary file beside ``path``, which becomes ``path`` at the end of the context.
 
+    It is for what is too large for memory.
     Then it is on the disk. If the context raises, nothing is left. A file that exists is never replaced.
 
     Args:

@@ -159,9 +159,7 @@ def test_a_long_log_is_read_in_parts(store: Store, clock: Clock, monkeypatch: py
         unpacked.append(packed)
         return original(packed, words)
 
-    monkeypatch.setattr(
-        "subcli.server.log.events.unpack", noted
-    )
+    monkeypatch.setattr("subcli.server.log.events.unpack", noted)
     assert [store.lookup.page(number, after, 7) for after in range(64)] == before
     unpacked.clear()
     store.lookup.page(number, 61, 7)

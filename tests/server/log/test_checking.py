@@ -112,4 +112,4 @@ def test_a_damaged_file(store: Store, engine: Engine, database: str) -> None:
     with open(path, "r+b") as file:
         file.seek((page - 1) * size + size - 40)
         file.write(b"\xff" * 20)
-    assert any("SQLite says" in each for each in faults(engine)["file"])
+    assert any("The database says" in each for each in faults(engine)["file"])

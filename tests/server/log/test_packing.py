@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-
 from typing import Any
 
 import pytest
@@ -18,7 +17,9 @@ SECRET = "what the solution printed"
 def log_of(number: int, tests: int = 25, prefix: str = "t") -> list[tuple[str, str]]:
     """A log as a judge writes one; every fourth test fails."""
     chance = random.Random(number)
-    found: list[tuple[str, dict[str, Any]]] = [("status_update", {"status": "pending", "attempt": 1, "queue_position": chance.randrange(30)})]
+    found: list[tuple[str, dict[str, Any]]] = [
+        ("status_update", {"status": "pending", "attempt": 1, "queue_position": chance.randrange(30)})
+    ]
     for test in range(tests):
         failed = test % 4 == 3
         more = {"message": f"{SECRET} {chance.random()}", "output": SECRET} if failed else {}

@@ -284,6 +284,13 @@ def has_www_data() -> bool:
     return os.geteuid() == 0 and any(account.pw_name == "www-data" for account in pwd.getpwall())
 
 
+def workers_users(pid_file: Path) -> set[str]:
+    """The users that the workers of an nginx run as."""
+    master = int(pid_file.read_text())
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    return {pwd.getpwuid(Path(f"/proc/{child}").stat().st_uid).pw_name for child in children}
+
+
 @pytest.mark.skipif(not has_www_data(), reason="not root, or there is no user www-data (Debian)")
 async def test_debians_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
     """With its own user: workers that cannot read what is ours pass on sockets, and bodies that they keep in files."""
@@ -292,10 +299,7 @@ async def test_debians_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
         proxied(tmp_path / "nginx", gateway.url, gateway.url, text=debian_configuration(tmp_path)) as proxy,
         httpx.AsyncClient(base_url=f"https://localhost:{proxy.port}", verify=proxy.tls, trust_env=False) as http,
     ):
-        master = int((tmp_path / "nginx" / "nginx.pid").read_text())
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        users = {pwd.getpwuid(Path(f"/proc/{child}").stat().st_uid).pw_name for child in children}
-        assert users == {"www-data"}
+        assert workers_users(tmp_path / "nginx" / "nginx.pid") == {"www-data"}
         gateway.http = http
         submission_id = await gateway.submit()
         async with proxy.watching(submission_id) as watcher:

@@ -6,10 +6,12 @@ Every check reads one consistent state and changes nothing, so it may run beside
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Select, and_, func, or_, select, tuple_
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from subcli.server.log.database import reading, revisions
 from subcli.server.log.lookup import ENDED
@@ -45,31 +47,53 @@ def check_database(engine: Engine) -> Iterator[Check]:
     reader = reading(engine)
     if engine.dialect.name == "postgresql":
         reader = reader.execution_options(isolation_level="REPEATABLE READ")
-    with reader.connect() as connection, connection.begin():
-        if engine.dialect.name == "sqlite":
-            yield Check("file", "the pages and indexes of the file", _file_faults(connection))
-        schema = Check("schema", f"revision {REVISION}", _schema_faults(connection))
-        yield schema
-        if schema.faults:
-            return
-        for name, what, faults in _CHECKS:
-            yield Check(name, what, tuple(faults(connection)))
+    with reader.connect() as connection:
+        transaction = connection.begin()
+        try:
+            yield from _checks(connection)
+        finally:
+            # In a damaged file, not even that need succeed.
+            with suppress(DatabaseError):
+                transaction.rollback()
 
 
-def _file_faults(connection: Connection) -> tuple[str, ...]:
+def _checks(connection: Connection) -> Iterator[Check]:
+    if connection.dialect.name == "sqlite":
+        yield Check("file", "the pages and indexes of the file", _all_of(_file_faults, connection))
+    schema = Check("schema", f"revision {REVISION}", _all_of(_schema_faults, connection))
+    yield schema
+    if schema.faults:
+        return
+    for name, what, faults in _CHECKS:
+        yield Check(name, what, _all_of(faults, connection))
+
+
+def _all_of(faults: Callable[[Connection], Iterator[str]], connection: Connection) -> tuple[str, ...]:
+    """All that a check finds; one that a damaged file stops has found something as well."""
+    found: list[str] = []
+    try:
+        found.extend(faults(connection))
+    except DatabaseError as error:
+        if isinstance(error, OperationalError):
+            # It does not answer.
+            raise
+        found.append(f"The database says: {error.orig}.")
+    return tuple(found)
+
+
+def _file_faults(connection: Connection) -> Iterator[str]:
     said = connection.exec_driver_sql(f"PRAGMA integrity_check({_EXAMPLES})").scalars().all()
-    return () if said == ["ok"] else tuple(f"SQLite says: {each}" for each in said)
+    if said != ["ok"]:
+        yield from (f"The database says: {each}." for each in said)
 
 
-def _schema_faults(connection: Connection) -> tuple[str, ...]:
+def _schema_faults(connection: Connection) -> Iterator[str]:
     found = revisions(connection)
-    if list(found) == [REVISION]:
-        return ()
     if not found:
-        return ("This is no database of subcli.",)
-    return (
-        f"Its schema is {', '.join(found)}, not {REVISION}: another version of subcli uses it; nothing else was checked.",
-    )
+        yield "This is no database of subcli."
+    elif list(found) != [REVISION]:
+        others = ", ".join(found)
+        yield f"Its schema is {others}, not {REVISION}: another version of subcli uses it; nothing else was checked."
 
 
 def _reference_faults(connection: Connection) -> Iterator[str]:

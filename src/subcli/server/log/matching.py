@@ -119,7 +119,7 @@ class Matching:
             # The rows first: if one says that the submission has ended, all of its events can be read.
             rows = {row.id: row for row in _rows(connection, positions)}
             found, unread = _events(connection, positions, rows)
-        # Those that have ended and yet have no events are packed. Few that anybody follows are: they are read one by one.
+        # Those that have ended and yet have no events are packed. Few that anybody follows are; they are read singly.
         packed = [
             number
             for number, records in found.items()

@@ -3,7 +3,7 @@
 What runs or waits is never touched, and no transaction is long: a few submissions are deleted in each.
 
 A submission whose verdict is kept has a log of two events in place of its own: a status that says what happened, and
-`complete` with the verdict and the counts. So whoever watches it, with whatever version, sees why there is nothing else.
+`complete` with the verdict and the counts. So whoever watches it, with whatever version, sees why there is no more.
 """
 
 from __future__ import annotations

@@ -73,12 +73,14 @@ def _sentences(old: Old, deleted: int, older_than_s: int, *, keep_verdicts: bool
         others = f"{_many(old.kept + old.submissions - deleted, 'other')} stay as they are"
         return f"Deleted {what}{_many(deleted, 'submission')}; {others}.\n"
     age = f"{older_than_s / _DAY_S:g} days"
+    submissions, users, problems = _many(old.submissions, "submission"), _many(old.users, "user"), old.problems
+    running = f", {old.running} of them old but still judged" if old.running else ""
     if not old.submissions:
         return f"Nothing to delete: no submission ended more than {age} ago.\n"
     lines = [
-        f"Would delete {what}{_many(old.submissions, 'submission')} that ended more than {age} ago,",
-        f"of {_many(old.users, 'user')}, to {_many(old.problems, 'problem')}, with {byte_size(old.files_bytes)} of code.",
-        f"{_many(old.kept, 'other')} would stay{f', {old.running} of them old but still judged' if old.running else ''}.",
+        f"Would delete {what}{submissions} that ended more than {age} ago,",
+        f"of {users}, to {_many(problems, 'problem')}, with {byte_size(old.files_bytes)} of code.",
+        f"{_many(old.kept, 'other')} would stay{running}.",
         "Nothing was deleted. `--yes` deletes.",
     ]
     return "\n".join(lines) + "\n"
