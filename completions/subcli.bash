@@ -23,12 +23,12 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --svg | --test | --theme | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --keep | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --older-than | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --svg | --test | --theme | --timeout | --trusted-proxy | --user)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove' | ' db' | ' db check' | ' db backup' | ' db prune' | ' db compact') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -47,6 +47,7 @@ _subcli() {
         *' --expires') kind=none ;;
         *' --host') kind=none ;;
         *' --junit-xml') kind=files ;;
+        *' --keep') kind=words offered='verdicts' ;;
         *' --language') kind=languages ;;
         *' --languages') kind=files ;;
         *' --limit') kind=none ;;
@@ -57,6 +58,7 @@ _subcli() {
         *' --min-score') kind=none ;;
         *' --name') kind=none ;;
         *' --new-problem') kind=directories ;;
+        *' --older-than') kind=none ;;
         *' --output') kind=files ;;
         *' --port') kind=none ;;
         *' --problem') kind=problems ;;
@@ -120,11 +122,16 @@ _subcli() {
                     ' user disable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user enable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user remove') offered='--with-submissions --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' db') offered='--help -h' ;;
+                    ' db check') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' db backup') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' db prune') offered='--older-than --keep --yes --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' db compact') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                 esac
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit test watch status list cancel open share init doctor serve worker demo schema completion problems languages auth user' ;;
+                    ':0') kind=words offered='submit test watch status list cancel open share init doctor serve worker demo schema completion problems languages auth user db' ;;
                     ' submit':*) kind=files ;;
                     ' test':*) kind=files ;;
                     ' watch':*) kind=ids ;;
@@ -150,6 +157,8 @@ _subcli() {
                     ' user disable:0') kind=none ;;
                     ' user enable:0') kind=none ;;
                     ' user remove:0') kind=none ;;
+                    ' db:0') kind=words offered='check backup prune compact' ;;
+                    ' db backup:0') kind=files ;;
                 esac
             fi ;;
     esac

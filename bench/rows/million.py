@@ -61,8 +61,8 @@ def measure() -> Table:
         unit="ms",
         how=(
             f"`subcli serve` on a database with {COUNT:,} submissions of 33 events, of 300 users to {PROBLEMS} "
-            f"problems, all packed but the last {UNPACKED:,}; {REQUESTS} requests of each kind over one connection, for "
-            "submissions at random."
+            f"problems, all packed but the last {UNPACKED:,}; {REQUESTS} requests of each kind over one connection, "
+            "for submissions at random."
         ),
         lines=tuple(lines),
         targets=tuple(targets),

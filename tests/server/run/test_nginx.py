@@ -299,7 +299,7 @@ async def test_debians_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
         proxied(tmp_path / "nginx", gateway.url, gateway.url, text=debian_configuration(tmp_path)) as proxy,
         httpx.AsyncClient(base_url=f"https://localhost:{proxy.port}", verify=proxy.tls, trust_env=False) as http,
     ):
-        assert workers_users(tmp_path / "nginx" / "nginx.pid") == {"www-data"}
+        await gateway.until(lambda: workers_users(tmp_path / "nginx" / "nginx.pid") == {"www-data"})
         gateway.http = http
         submission_id = await gateway.submit()
         async with proxy.watching(submission_id) as watcher:
