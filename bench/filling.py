@@ -8,17 +8,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Column, Engine, Integer, LargeBinary, MetaData, Table, Text, insert, text
 
 from subcli.server.log.packing import dictionary_of, pack
-from subcli.server.log.tables import events, log_dictionaries, packed_events, submissions, users
+from subcli.server.log.tables import events, log_dictionaries, submissions, users
 from subcli.shared.encoding import encode, timestamp
 
 PROBLEMS: Final = 12
 USERS: Final = 300
 TESTS: Final = 25
 EVENTS: Final = 33
+SAMPLES: Final = 20
+"""Different logs of each problem, where there are very many submissions."""
 _BATCH: Final = 2000
+_STEP: Final = 100_000
 _WORDS: Final[Sequence[str]] = [
     "leader",
     "follower",
@@ -35,6 +38,40 @@ _WORDS: Final[Sequence[str]] = [
     "split",
     "heal",
 ]
+
+
+_SAMPLES: Final = Table(
+    "bench_samples",
+    MetaData(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("problem", Text),
+    Column("files", Text),
+    Column("summary", Text),
+    Column("packed", LargeBinary),
+)
+_IN_DIALECT: Final = {
+    "sqlite": {
+        "numbers": "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)",
+        "files": "files",
+        "summary": "summary",
+    },
+    "postgresql": {
+        "numbers": "WITH n(i) AS (SELECT generate_series(CAST(:first AS bigint), CAST(:last AS bigint)))",
+        "files": "CAST(files AS json)",
+        "summary": "CAST(summary AS json)",
+    },
+}
+_MADE: Final = (
+    f"""INSERT INTO submissions (id, owner_id, problem, language, files, idempotency_key, epoch, created_at, started_at,
+        finished_at, status, final_status, summary, total_tests, last_seq, attempt, fence, waiting_since, packed)
+    {{numbers}} SELECT i, 1 + i * 7919 % {USERS}, problem, 'python', {{files}}, 'key-' || i, 'e' || i,
+        :began + i, :began + i, :began + i + 4, 'failed', 'failed', {{summary}}, {TESTS}, {EVENTS}, 1, 1,
+        :began + i, i <= :split
+    FROM n JOIN bench_samples ON number = i % {PROBLEMS * SAMPLES}""",
+    f"""INSERT INTO packed_events (submission_id, first_seq, last_seq, dictionary_id, packed)
+    {{numbers}} SELECT i, 1, {EVENTS}, 1 + i % {PROBLEMS}, packed
+    FROM n JOIN bench_samples ON number = i % {PROBLEMS * SAMPLES} WHERE i <= :split""",
+)
 
 
 def log(number: int, problem: int, chance: random.Random, began: float) -> list[tuple[str, str]]:
@@ -102,46 +139,51 @@ def fill(engine: Engine, count: int) -> None:
 def fill_packed(engine: Engine, count: int, unpacked: int) -> None:
     """Insert submissions of which only the last ones are not packed yet.
 
-    To be fast, the packed ones share some hundred logs: what is read of them is as long, but names another submission.
+    The database makes the rows itself, from some hundred samples: what is read of a submission is as long as it would
+    be, but names another one.
     """
     chance = random.Random(28)
     _insert_users(engine)
-    samples = {problem: [log(1, problem, chance, 0.0) for _ in range(20)] for problem in range(PROBLEMS)}
-    words = {problem: dictionary_of(logs[0]) for problem, logs in samples.items()}
-    packed = {problem: [pack(each, words[problem]) for each in logs] for problem, logs in samples.items()}
+    logs = {problem: [log(1, problem, chance, 0.0) for _ in range(SAMPLES)] for problem in range(PROBLEMS)}
+    words = {problem: dictionary_of(samples[0]) for problem, samples in logs.items()}
+    rows = [_row(number, chance, is_packed=True) for number in range(PROBLEMS * SAMPLES)]
+    samples = [
+        {
+            "number": number,
+            "problem": _slug(number % PROBLEMS),
+            "files": json.dumps(row["files"]),
+            "summary": json.dumps(row["summary"]),
+            "packed": pack(logs[number % PROBLEMS][number // PROBLEMS], words[number % PROBLEMS]),
+        }
+        for number, row in enumerate(rows)
+    ]
     with engine.begin() as connection:
-        made = [
+        dictionaries = [
             {"id": 1 + problem, "problem": _slug(problem), "created_at": 0.0, "words": words[problem]}
             for problem in words
         ]
-        connection.execute(insert(log_dictionaries), made)
-    for numbers in _batches(1, count - unpacked):
-        rows = [_row(number, chance, is_packed=True) for number in numbers]
-        stored = [
-            {
-                "submission_id": number,
-                "first_seq": 1,
-                "last_seq": EVENTS,
-                "dictionary_id": 1 + number % PROBLEMS,
-                "packed": chance.choice(packed[number % PROBLEMS]),
-            }
-            for number in numbers
-        ]
+        connection.execute(insert(log_dictionaries), dictionaries)
+        _SAMPLES.create(connection)
+        connection.execute(insert(_SAMPLES), samples)
+    now = time.time()
+    for first in range(1, count + 1, _STEP):
+        last = min(first + _STEP - 1, count)
+        bounds = {"first": first, "last": last, "split": count - unpacked, "began": now - count - 86_400}
         with engine.begin() as connection:
-            connection.execute(insert(submissions), rows)
-            connection.execute(insert(packed_events), stored)
+            for statement in _MADE:
+                connection.execute(text(statement.format(**_IN_DIALECT[engine.dialect.name])), bounds)
     for numbers in _batches(count - unpacked + 1, count):
-        rows = [_row(number, chance, is_packed=False) for number in numbers]
+        chosen = {number: chance.choice(logs[number % PROBLEMS]) for number in numbers}
         with engine.begin() as connection:
-            connection.execute(insert(submissions), rows)
-            logs = {number: chance.choice(samples[number % PROBLEMS]) for number in numbers}
-            connection.execute(insert(events), list(_event_rows(logs)))
+            connection.execute(insert(events), list(_event_rows(chosen)))
+    with engine.begin() as connection:
+        _SAMPLES.drop(connection)
     if engine.dialect.name == "postgresql":
         with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.exec_driver_sql(
-                "SELECT setval(pg_get_serial_sequence('submissions', 'id'), max(id)) FROM submissions"
+            connection.execute(
+                text("SELECT setval(pg_get_serial_sequence('submissions', 'id'), max(id)) FROM submissions")
             )
-            connection.exec_driver_sql("VACUUM ANALYZE")
+            connection.execute(text("VACUUM ANALYZE"))
 
 
 def _insert_users(engine: Engine) -> None:
