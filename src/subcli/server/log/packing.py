@@ -91,7 +91,8 @@ def dictionary_of(events: Iterable[Event]) -> bytes:
         if size >= _DICTIONARY_BYTES:
             break
     # A repetition costs less, the nearer it is, so results come last. Without anything `zlib` would want no dictionary.
-    return b"".join(sorted(seen, key=seen.__getitem__))[-_DICTIONARY_BYTES:] or b"{}"
+    in_order = [text for is_result in (False, True) for text, of_result in seen.items() if of_result is is_result]
+    return b"".join(in_order)[-_DICTIONARY_BYTES:] or b"{}"
 
 
 def fits(dictionary: bytes, events: Iterable[Event]) -> bool:
