@@ -13,8 +13,8 @@ from sqlalchemy import Engine, text
 from bench.filling import EVENTS, fill
 from bench.measure import Figure
 from bench.table import Line, Table, Target
-from subcli.server.log.archive import Archive
 from subcli.server.log.database import open_database, rewrite
+from subcli.server.log.packer import Packer
 from tests.backends import Postgres
 
 COUNT = 6000
@@ -32,9 +32,9 @@ def measure() -> Table:
             empty = _size(engine)
             fill(engine, COUNT)
             whole = (_size(engine) - empty) / COUNT
-            archive = Archive(engine, time.time)
+            packer = Packer(engine, time.time)
             began = time.perf_counter()
-            while archive.pack_some(60):
+            while packer.pack_some(60):
                 pass
             rate = COUNT / (time.perf_counter() - began)
             packed = (_size(engine) - empty) / COUNT

@@ -16,7 +16,7 @@ from subcli.server.log.sharing import using
 from subcli.server.log.store import Store
 from subcli.server.observe import audit
 from tests.server.clock import Clock
-from tests.server.log.test_archive import DAY, ended
+from tests.server.log.test_packer import DAY, ended
 from tests.server.log.test_store import new
 
 Db = Callable[..., tuple[int, str, str]]

@@ -17,7 +17,7 @@ from subcli.server.log.records import Append
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 from tests.server.clock import Clock
-from tests.server.log.test_archive import DAY, ended
+from tests.server.log.test_packer import DAY, ended
 from tests.server.log.test_store import new, result
 
 
@@ -30,7 +30,7 @@ def test_a_backup_while_others_write(tmp_path: Path) -> None:
     store = Store(engine, clock)
     first = ended(store)
     clock.now += DAY
-    store.archive.pack_some(0)
+    store.packer.pack_some(0)
     running = store.create(new())[0].id
     begun, stop = threading.Event(), threading.Event()
 

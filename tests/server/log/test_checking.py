@@ -12,7 +12,7 @@ from subcli.server.log.checking import check_database
 from subcli.server.log.database import rewrite
 from subcli.server.log.store import Store
 from tests.server.clock import Clock
-from tests.server.log.test_archive import DAY, ended
+from tests.server.log.test_packer import DAY, ended
 from tests.server.log.test_store import new
 
 pytestmark = pytest.mark.every_backend
@@ -30,7 +30,7 @@ def store(engine: Engine, clock: Clock) -> Iterator[Store]:
     store = Store(engine, clock)
     ended(store)
     clock.now += DAY
-    store.archive.pack_some(DAY / 2)
+    store.packer.pack_some(DAY / 2)
     ended(store)
     store.create(new())
     yield store

@@ -127,7 +127,7 @@ READS: dict[str, Callable[[Store], object]] = {
     "feed since": lambda store: store.matching.since(Wanted(7), Cursor(), 100),
     "queue": lambda store: store.leases.queue_length(),
     "lost workers": lambda store: store.interruptions.take_back(10),
-    "what is to be packed": lambda store: store.archive.waiting(0),
+    "what is to be packed": lambda store: store.packer.waiting(0),
     "workers": lambda store: store.presence.present(10),
 }
 

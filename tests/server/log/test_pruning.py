@@ -15,7 +15,7 @@ from subcli.server.log.records import Append, UnknownSubmissionError
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 from tests.server.clock import Clock
-from tests.server.log.test_archive import DAY, ended
+from tests.server.log.test_packer import DAY, ended
 from tests.server.log.test_store import COMPLETE, claimed, new, result
 
 pytestmark = pytest.mark.every_backend
@@ -38,7 +38,7 @@ def year(store: Store, clock: Clock) -> list[int]:
     """Three that ended 200 days ago, one of them packed; one that has been running since then; one of today."""
     old = [ended(store) for _ in range(2)]
     clock.now += DAY
-    store.archive.pack_some(DAY, 1)
+    store.packer.pack_some(DAY, 1)
     old.append(ended(store))
     running = store.create(new())[0].id
     claim = claimed(store, running, lease=1e9)
@@ -104,7 +104,7 @@ def test_what_is_left_is_packed_like_any_other(store: Store, engine: Engine, clo
     """And the verdict is still there."""
     pruned(engine, clock, 180, keep_verdicts=True)
     before = store.lookup.page(year[0], 0, 10)
-    while store.archive.pack_some(DAY):
+    while store.packer.pack_some(DAY):
         pass
     assert store.lookup.page(year[0], 0, 10) == before
     assert sound(engine)

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from subcli.server.log.archive import Archive
 from subcli.server.log.checking import check_database
 from subcli.server.log.database import open_database
+from subcli.server.log.packer import Packer
 from subcli.server.log.tables import REVISION
 
 ROOT = Path(__file__).parents[3]
@@ -137,9 +137,9 @@ def test_the_older_version_beside_this_one(
                 assert [each["id"] for each in listed] == sorted(logs, reverse=True)
             # Nothing is packed while the older one may be there; once it is gone, the new one shows the same.
             engine = open_database(url)
-            archive = Archive(engine, time.time)
-            assert archive.pack_some(60) == 0
-            later = Archive(engine, lambda: time.time() + 3600)
+            packer = Packer(engine, time.time)
+            assert packer.pack_some(60) == 0
+            later = Packer(engine, lambda: time.time() + 3600)
             assert later.pack_some(60) == 3
             assert {each: log(new, each) for each in logs} == logs
             assert [each for each in check_database(engine) if each.faults] == []

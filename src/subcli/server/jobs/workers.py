@@ -308,12 +308,12 @@ class Workers:
 
     async def _pack_logs(self) -> None:
         """Pack the logs of what ended some time ago, and give back the space, in the time that others leave."""
-        archive = self._store.archive
+        packer = self._store.packer
         while True:
             with log_and_continue("packing old logs"):
-                while await self._at_leisure(archive.pack_some, self._pack_after_s):
+                while await self._at_leisure(packer.pack_some, self._pack_after_s):
                     pass
-                while await self._at_leisure(archive.give_back_space):
+                while await self._at_leisure(packer.give_back_space):
                     pass
             await asyncio.sleep(self._cleanup_s)
 

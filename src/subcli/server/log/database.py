@@ -156,7 +156,7 @@ def migrate(engine: Engine) -> None:
                 "The database was created by a newer subcli: this version does not know its schema.",
                 "Update subcli, or use another database or data directory.",
             ) from error
-        # What an older server does not know must not happen while it may still run (subcli.server.log.archive).
+        # What an older server does not know must not happen while it may still run (subcli.server.log.packer).
         connection.execute(delete(schema_changes).where(schema_changes.c.revision == REVISION))
         connection.execute(insert(schema_changes).values(revision=REVISION, changed_at=time.time()))
 

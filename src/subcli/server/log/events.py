@@ -1,6 +1,6 @@
 """Reading stored events, wherever they are: each in a row of its own, or packed.
 
-A log is moved from the one to the other in one transaction, when it has ended (`subcli.server.log.archive`). So who
+A log is moved from the one to the other in one transaction, when it has ended (`subcli.server.log.packer`). So who
 finds no events looks among the packed ones next, and misses nothing, even if the two statements see different states.
 """
 

@@ -28,7 +28,6 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from subcli.server.log.appending import Records, append_to, committed, locked, summary_so_far
-from subcli.server.log.archive import Archive
 from subcli.server.log.changes import (
     Change,
     State,
@@ -45,6 +44,7 @@ from subcli.server.log.leases import Leases
 from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.matching import Matching
 from subcli.server.log.outputs import Outputs
+from subcli.server.log.packer import Packer
 from subcli.server.log.presence import Presence
 from subcli.server.log.records import (
     Append,
@@ -84,7 +84,7 @@ class Store:
         waiting: what those are told who wait.
         outputs: what builds and tests have printed.
         run_traces: the traces of failed tests.
-        archive: packs the logs of what ended some time ago.
+        packer: packs the logs of what ended some time ago.
         presence: who judges for others.
 
     Args:
@@ -100,7 +100,7 @@ class Store:
         self.waiting = WaitingSubmissions(engine, clock)
         self.outputs = Outputs(engine, clock)
         self.run_traces = RunTraces(engine)
-        self.archive = Archive(engine, clock)
+        self.packer = Packer(engine, clock)
         self.presence = Presence(engine, clock)
         self._read = reading(engine)
         self._write = engine

@@ -12,8 +12,8 @@ from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 from subcli.output.text.words import byte_size
 from subcli.server import ServeError, ServerLimits
-from subcli.server.log.archive import Archive
 from subcli.server.log.database import rewrite
+from subcli.server.log.packer import Packer
 from subcli.server.log.sharing import using
 
 
@@ -33,8 +33,8 @@ def compact(common: Common, streams: Streams, data_dir: Path | None, database: s
         before = path.stat().st_size
         try:
             with using(engine, joined=False):
-                archive = Archive(engine, time.time)
-                while archive.pack_some(ServerLimits().pack_after_s):
+                packer = Packer(engine, time.time)
+                while packer.pack_some(ServerLimits().pack_after_s):
                     pass
                 rewrite(engine)
         except ServeError:

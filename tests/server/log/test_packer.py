@@ -48,7 +48,7 @@ def ended(store: Store, tests: int = 3, **more: Any) -> int:
 def packed(store: Store) -> int:
     """Pack everything."""
     count = 0
-    while some := store.archive.pack_some(0):
+    while some := store.packer.pack_some(0):
         count += some
     return count
 
@@ -96,10 +96,10 @@ def test_only_what_ended_some_time_ago_is_packed(store: Store, clock: Clock) -> 
     ended(store)
     clock.now += HOUR
     ended(store)
-    assert store.archive.waiting(HOUR) == 1
-    assert store.archive.pack_some(HOUR) == 1
-    assert store.archive.pack_some(HOUR) == 0
-    assert store.archive.waiting(0) == 1
+    assert store.packer.waiting(HOUR) == 1
+    assert store.packer.pack_some(HOUR) == 1
+    assert store.packer.pack_some(HOUR) == 0
+    assert store.packer.waiting(0) == 1
 
 
 def test_nothing_is_packed_soon_after_an_upgrade(store: Store, clock: Clock, sql: Callable[[str], Any]) -> None:
@@ -107,9 +107,9 @@ def test_nothing_is_packed_soon_after_an_upgrade(store: Store, clock: Clock, sql
     ended(store)
     clock.now += DAY
     sql(f"INSERT INTO schema_changes VALUES ('0018', {clock() - HOUR})")
-    assert store.archive.pack_some(2 * HOUR) == 0
+    assert store.packer.pack_some(2 * HOUR) == 0
     clock.now += HOUR
-    assert store.archive.pack_some(2 * HOUR) == 1
+    assert store.packer.pack_some(2 * HOUR) == 1
 
 
 def test_a_migration_is_recorded(engine: Engine, database: str, sql: Callable[[str], Any]) -> None:
@@ -200,12 +200,12 @@ def test_two_processes_pack_each_log_once(
     ended(store)
     clock.now += DAY
     other = Store(engine, clock)
-    row = other.archive._due(0)
+    row = other.packer._due(0)
     with engine.connect() as connection:
         found = connection.execute(row).all()
-    prepared = [other.archive._pack(each) for each in found]
+    prepared = [other.packer._pack(each) for each in found]
     packed(store)
-    from subcli.server.log.archive import _store
+    from subcli.server.log.packer import _store
 
     with engine.begin() as connection:
         _store(connection, prepared)
@@ -219,11 +219,11 @@ def test_sqlite_gives_space_back(store: Store, engine: Engine, clock: Clock, dat
     clock.now += DAY
     packed(store)
     if engine.dialect.name != "sqlite":
-        assert not store.archive.give_back_space()
+        assert not store.packer.give_back_space()
         return
     with engine.connect() as connection:
         pages = connection.execute(text("PRAGMA page_count")).scalar_one()
-    while store.archive.give_back_space():
+    while store.packer.give_back_space():
         pass
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA page_count")).scalar_one() < pages / 2

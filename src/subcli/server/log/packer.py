@@ -34,7 +34,7 @@ class _Packed(NamedTuple):
     rows: Sequence[dict[str, Any]]
 
 
-class Archive:
+class Packer:
     """Moves logs. The methods block.
 
     Args:
