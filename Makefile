@@ -66,7 +66,9 @@ coverage: $(VENV)/.dev  ## run the tests, measure their branch coverage, and che
 soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $(N) --from $(FROM)
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
-	SUBCLI_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz tests/output/test_hostile.py -q -n $(WORKERS) --timeout 0
+	$(BIN)/python -m tests.simulation --count $$(($(N) / 100)) --from $(FROM) --feed
+	SUBCLI_FUZZ=$(FUZZ) SUBCLI_TEST_ALL=1 $(BIN)/python -m pytest tests/fuzz tests/output tests/cli/test_hostile_server.py \
+	  tests/server/api/test_openapi.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 	SUBCLI_TEST_ALL=1 SUBCLI_TEST_CORPUS=all $(BIN)/python -m pytest tests/judge/test_corpus.py -n $(WORKERS)

@@ -23,12 +23,12 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --keep | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --older-than | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --svg | --test | --theme | --timeout | --trusted-proxy | --user)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --cursor | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --keep | --key | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --older-than | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --run | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --since | --status | --svg | --test | --theme | --timeout | --trusted-proxy | --user | --verdict)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove' | ' db' | ' db check' | ' db backup' | ' db prune' | ' db compact') path+=" $word" ;;
+                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' source' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' results' | ' rejudge' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove' | ' db' | ' db check' | ' db backup' | ' db prune' | ' db compact') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -40,6 +40,7 @@ _subcli() {
         *' --audit-log') kind=none ;;
         *' --case') kind=none ;;
         *' --concurrency') kind=none ;;
+        *' --cursor') kind=none ;;
         *' --data-dir') kind=directories ;;
         *' --database') kind=none ;;
         *' --debug-node') kind=none ;;
@@ -48,6 +49,7 @@ _subcli() {
         *' --host') kind=none ;;
         *' --junit-xml') kind=files ;;
         *' --keep') kind=words offered='verdicts' ;;
+        *' --key') kind=none ;;
         *' --language') kind=languages ;;
         *' --languages') kind=files ;;
         *' --limit') kind=none ;;
@@ -68,18 +70,22 @@ _subcli() {
         *' --replay') kind=none ;;
         *' --role') kind=words offered='student teacher admin' ;;
         *' --root-path') kind=none ;;
+        *' --run') kind=none ;;
         *' --runner') kind=words offered='cases pytest tap' ;;
         *' --sandbox') kind=words offered='auto bwrap none' ;;
         *' --sandbox-read') kind=files ;;
         *' --scope') kind=words offered='submit read' ;;
         *' --server') kind=none ;;
         *' --set-limit') kind=none ;;
+        *' --since') kind=none ;;
+        *' --status') kind=none ;;
         *' --svg') kind=files ;;
         *' --test') kind=none ;;
         *' --theme') kind=words offered='default high-contrast colour-blind' ;;
         *' --timeout') kind=none ;;
         *' --trusted-proxy') kind=none ;;
         *' --user') kind=none ;;
+        *' --verdict') kind=none ;;
         *)
             if [[ $cur == -* ]]; then
                 case $path in
@@ -87,8 +93,9 @@ _subcli() {
                     ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' test') offered='--problem --language --case --replay --debug-node --debugger --diagram --follow-links --sandbox --timeout --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' watch') offered='--mine --problem --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' status') offered='--test --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' list') offered='--limit --problem --user --all --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' status') offered='--test --run --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' list') offered='--limit --problem --user --all --verdict --status --since --cursor --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' source') offered='--force --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' share') offered='--expires --revoke --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
@@ -104,6 +111,8 @@ _subcli() {
                     ' problems show') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' problems check') offered='--sandbox --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' languages') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' results') offered='--best --last --csv --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' rejudge') offered='--problem --verdict --since --yes --key --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' auth') offered='--help -h' ;;
                     ' auth login') offered='--user --with-token --insecure-storage --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' auth logout') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
@@ -131,11 +140,13 @@ _subcli() {
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit test watch status list cancel open share init doctor serve worker demo schema completion problems languages auth user db' ;;
+                    ':0') kind=words offered='submit test watch status list source cancel open share init doctor serve worker demo schema completion problems languages results rejudge auth user db' ;;
                     ' submit':*) kind=files ;;
                     ' test':*) kind=files ;;
                     ' watch':*) kind=ids ;;
                     ' status:0') kind=ids ;;
+                    ' source:0') kind=ids ;;
+                    ' source:1') kind=directories ;;
                     ' cancel:0') kind=ids ;;
                     ' open:0') kind=ids ;;
                     ' share:0') kind=ids ;;
@@ -145,6 +156,8 @@ _subcli() {
                     ' problems:0') kind=words offered='list show check' ;;
                     ' problems show:0') kind=problems ;;
                     ' problems check:0') kind=directories ;;
+                    ' results:0') kind=problems ;;
+                    ' rejudge':*) kind=ids ;;
                     ' auth:0') kind=words offered='login logout status passwd token' ;;
                     ' auth token:0') kind=words offered='create list revoke' ;;
                     ' auth token revoke:0') kind=none ;;

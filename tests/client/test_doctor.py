@@ -20,6 +20,7 @@ from subcli.client.doctor.reach import ServerReply
 from subcli.core.errors import CredentialError
 from subcli.settings.config import Settings
 from tests.client.certificates import make_certificate
+from tests.hang import HANG_S
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnose, "check_keyring", lambda *_: Diagnosis("keyring", "ok", ""))
 
 
-async def found(limit_s: float = 30) -> list[tuple[str, str]]:
+async def found(limit_s: float = HANG_S) -> list[tuple[str, str]]:
     """The checks and their states."""
     return [(each.name, each.state) async for each in diagnose.diagnose(Settings(), "1", limit_s=limit_s)]
 

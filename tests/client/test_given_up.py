@@ -13,6 +13,7 @@ import pytest
 from subcli.client.connection import connect
 from subcli.core.watch import Watch
 from subcli.settings.config import load
+from tests.hang import HANG_S
 
 CLIENT_HELLO = 0x16
 
@@ -55,7 +56,7 @@ async def test_cancelled_during_the_handshake(half: str, way: str) -> None:
     async with await asyncio.start_server(silent.serve, "127.0.0.1", 0) as server:
         at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         url, env = ("https://judge.invalid", {"HTTPS_PROXY": f"{way}://{at}"}) if way else (f"https://{at}", {})
-        async with connect(load({"server": url}, env, Path("/"), None)) as client, asyncio.timeout(30):
+        async with connect(load({"server": url}, env, Path("/"), None)) as client, asyncio.timeout(HANG_S):
             session = client.session(Watch(1))
             dial = client.api.submissions(limit=1) if half == "rest" else session._dial(1, 0, None, None)
             task = asyncio.ensure_future(dial)

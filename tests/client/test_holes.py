@@ -13,6 +13,7 @@ from subcli.core.recovery import moves
 from subcli.core.watch import Watch
 from subcli.settings.config import load
 from subcli.shared.messages import Message
+from tests.hang import HANG_S
 from tests.system.scripted import Answer, Request, Rest, Wire, scripted
 
 EVENTS: list[dict[str, Any]] = [
@@ -44,6 +45,6 @@ async def test_replay_closes_a_hole(status: int, tmp_path: Path, monkeypatch: py
 
     async with scripted(with_a_hole, replay, rest=Rest(first=no_log)) as server:
         settings = load({"server": server.url}, {}, Path("/"), None)
-        async with connect(settings) as client, asyncio.timeout(30):
+        async with connect(settings) as client, asyncio.timeout(HANG_S):
             shown = [event async for event in client.session(Watch(1)).events() if isinstance(event, Message)]
     assert [event.seq for event in shown] == [1, 2, 3, 4]

@@ -15,6 +15,7 @@ from subcli.core.errors import NetworkError, NotFoundError, ServerError, SubcliE
 from subcli.core.watch import Watch
 from subcli.settings.config import load
 from subcli.workspace.source import read_source
+from tests.hang import HANG_S
 from tests.system.scripted import Answer, Request, Rest, Script, finish, refusing, scripted
 
 PAGE = b"<!DOCTYPE HTML>\n<html><head><title>%s</title></head><body>...</body></html>"
@@ -58,7 +59,7 @@ COMMANDS: dict[str, Callable[[Client], Awaitable[Any]]] = {
 async def error_of(name: str, url: str) -> SubcliError:
     """How a command ends, without any wait, and before a second attempt of the socket would begin."""
     settings = load({"server": url}, {}, Path("/"), None)
-    async with connect(settings, wait=never) as client, asyncio.timeout(30):
+    async with connect(settings, wait=never) as client, asyncio.timeout(HANG_S):
         with pytest.raises(SubcliError) as caught:
             await COMMANDS[name](client)
     return caught.value
@@ -249,7 +250,7 @@ async def test_long_header_line_in_the_handshake() -> None:
     rest = Rest(snapshot={"submission_id": 1, "status": "completed", "final_status": "passed", "summary": {}})
     async with scripted(long, finish, rest=rest) as running:
         settings = load({"server": running.url}, {}, Path("/"), None)
-        async with connect(settings) as client, asyncio.timeout(30):
+        async with connect(settings) as client, asyncio.timeout(HANG_S):
             watched = Watch(1)
             async for _ in client.session(watched).events():
                 pass

@@ -155,23 +155,23 @@ class ScriptedRest:
             raise RequestFailed(RestFailed(503, "not yet"))
         return self.server_info
 
-    async def submission(self, submission_id: int) -> dict[str, Any]:
+    async def submission(self, submission_id: int, epoch: str | None = None) -> dict[str, Any]:
         assert submission_id == ID
         await self._request("submission")
         return self.snapshot
 
-    async def tests(self, submission_id: int) -> list[Any]:
+    async def tests(self, submission_id: int, epoch: str | None = None) -> list[Any]:
         assert submission_id == ID
         await self._request("tests")
         return self.results
 
-    async def events(self, submission_id: int, after_seq: int) -> EventLog:
+    async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         assert submission_id == ID
         await self._request("events")
         assert after_seq >= 0
         return EventLog([entry for entry in self.log if entry["seq"] > after_seq], *self.log_end)
 
-    async def output(self, submission_id: int, output_after: int) -> list[Any]:
+    async def output(self, submission_id: int, output_after: int, epoch: str | None = None) -> list[Any]:
         assert submission_id == ID
         await self._request("output")
         return [entry for entry in self.pieces if entry["output_seq"] > output_after]

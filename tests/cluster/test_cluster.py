@@ -14,7 +14,8 @@ from .trial import KINDS, SUBMISSIONS, WATCHERS, Trial
 if TYPE_CHECKING:
     from tests.backends import Postgres, RedisServer
 
-ROUNDS = 8
+ROUNDS = len(KINDS)
+"""`make soak` plays hundreds."""
 
 
 @pytest.mark.thorough

@@ -212,6 +212,31 @@ def test_event_1_of_another_log(seen: int) -> None:
     assert one.snapshot() == before
 
 
+FIRST_RUN = "0123456789abcdef"
+
+
+@pytest.mark.parametrize("epoch", [FIRST_RUN, f"{FIRST_RUN}01234567"])
+def test_a_later_run_of_the_same_submission(epoch: str) -> None:
+    """Who remembers the submission, and has seen nothing of it, follows the run that there is."""
+    one = Watch(ID, origin=FIRST_RUN)
+    assert one.take(status("pending", 1, epoch=epoch)).events
+    assert (one.epoch, one.replaced) == (epoch, False)
+    # From now on it is this run and no other.
+    one.take(status("pending", 1, epoch=f"{FIRST_RUN}89abcdef"))
+    assert one.replaced
+
+
+def test_another_submission_under_the_same_id() -> None:
+    """Whatever its name says, it is not a run of the one that is remembered."""
+    for told in ("another", "1123456789abcdef01234567"):
+        one = Watch(ID, origin=FIRST_RUN)
+        assert one.take(status("pending", 1, epoch=told)) == Received()
+        assert (one.epoch, one.replaced) == (None, True)
+        one = Watch(ID, after_seq=3, origin=FIRST_RUN)
+        one.recognize(told)
+        assert one.replaced
+
+
 def test_another_log_after_the_verdict() -> None:
     """It does not matter any more."""
     one = watch(*NAMED)

@@ -55,7 +55,7 @@ from subcli.shared.messages import MESSAGES, Complete, Control, Message, Output,
 from subcli.shared.protocol import STATUS_RANKS, TERMINAL_STATUSES
 from subcli.shared.secret import MASK, Secret, redact
 
-CASES = int(os.environ.get("SUBCLI_FUZZ") or ("150" if os.environ.get("SUBCLI_TEST_ALL") else "40"))
+CASES = int(os.environ.get("SUBCLI_FUZZ") or ("80" if os.environ.get("SUBCLI_TEST_ALL") else "40"))
 fuzz = settings(
     max_examples=CASES,
     deadline=None,

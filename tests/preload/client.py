@@ -145,12 +145,8 @@ class _Options:
 
 
 def can_fork(environment: Mapping[bytes, bytes], options: _Options, directory: str, streams: Sequence[int]) -> bool:
-    """Whether a test cannot tell a forked command from a started one.
-
-    Processes that coverage.py measures are started: it measures their imports too.
-    """
-    measured = any(environment.get(name) for name in (b"COVERAGE_PROCESS_START", b"COVERAGE_PROCESS_CONFIG"))
-    if measured or environment.get(VARIABLE.encode()) == b"real" or _read_at_start(environment) != _variables:
+    """Whether a test cannot tell a forked command from a started one."""
+    if environment.get(VARIABLE.encode()) == b"real" or _read_at_start(environment) != _variables:
         return False
     try:
         return options.plain and os.access(directory, os.X_OK) and all(map(os.fstat, streams))

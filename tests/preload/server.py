@@ -13,6 +13,8 @@ import socket
 import sys
 from typing import Final, TextIO
 
+import coverage
+
 from tests.preload.request import Request, receive
 
 _CLIENT: Final = ("shared", "core", "settings", "client", "workspace", "output", "cli")
@@ -116,6 +118,9 @@ def _become(request: Request, streams: list[int]) -> None:
         sys.path[0] = os.getcwd()
     sys.orig_argv[:] = request.words
     sys.argv[:] = ["-m", *request.words[3:]]
+    if os.environ.get("COVERAGE_PROCESS_CONFIG"):
+        # What has been imported by now is measured where the tests import it themselves.
+        coverage.process_startup()
     runpy.run_module("subcli", run_name="__main__", alter_sys=True)
 
 

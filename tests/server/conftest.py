@@ -35,6 +35,7 @@ from subcli.server.parts import Services
 from subcli.server.redis.connection import connect as connect_redis
 from subcli.server.run.server import Server
 from subcli.server.settings import PasswordCost, ServerLimits
+from tests.hang import HANG_S
 
 if TYPE_CHECKING:
     from tests.backends import Postgres
@@ -141,9 +142,9 @@ class Live:
         base = options.pop("url", self.url.replace("http", "ws"))
         url = f"{base}/ws/submissions/{submission_id}{query}"
         options = {"compression": None, "proxy": None, **options}
-        return await self.sockets.enter_async_context(connect(url, **options))
+        return await self.sockets.enter_async_context(connect(url, open_timeout=HANG_S, **options))
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = HANG_S) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "did not happen"
@@ -359,7 +360,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             serving = asyncio.create_task(server.serve([listener]))
             await started.wait()
             try:
-                async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as http:
+                async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=HANG_S) as http:
                     accounts = Accounts(engine, clock, chosen, KEY)
                     live = Live(url, http, judge, server, chosen, accounts, app.state.services)
                     async with live.sockets:

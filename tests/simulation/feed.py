@@ -542,7 +542,7 @@ class Server:
         found = [log for log in self.world.wanted if log.times[0] <= now()]
         return [self._row(log) for log in reversed(found)]
 
-    async def events(self, submission_id: int, after_seq: int) -> EventLog:
+    async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         await self._request()
         log = self.world.logs[submission_id - 1]
         told = [json.loads(text) for text in log.texts[: log.happened_by(now())]]

@@ -174,11 +174,11 @@ class Server:
             self._info = ServerInfo(name="model", features=frozenset({"resume", "output"})) if known else ServerInfo()
         return self._info
 
-    async def submission(self, submission_id: int) -> dict[str, Any]:
+    async def submission(self, submission_id: int, epoch: str | None = None) -> dict[str, Any]:
         await self._request()
         return self._snapshot()
 
-    async def tests(self, submission_id: int) -> list[Any]:
+    async def tests(self, submission_id: int, epoch: str | None = None) -> list[Any]:
         await self._request()
         self.witness.answered_since_open = True
         last: dict[int, dict[str, Any]] = {}
@@ -197,7 +197,7 @@ class Server:
             for row, event in enumerate(last.values())
         ]
 
-    async def events(self, submission_id: int, after_seq: int) -> EventLog:
+    async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         assert self.world.kind is Kind.RESUMING
         await self._request()
         present = self.world.present(now())
@@ -206,7 +206,7 @@ class Server:
         last_seq = log[-1]["seq"] if log else after_seq
         return EventLog(log, present.epoch, min(last_seq, len(told)) if present.epoch else last_seq)
 
-    async def output(self, submission_id: int, output_after: int) -> list[Any]:
+    async def output(self, submission_id: int, output_after: int, epoch: str | None = None) -> list[Any]:
         self.witness.output_failures += 1
         await self._request()
         self.witness.output_failures -= 1

@@ -7,9 +7,9 @@ import pytest
 from tests.simulation.judgement import play
 from tests.simulation.wire import WireServer
 
-SCHEDULES = 2_000
+SCHEDULES = 1_000
 CHUNK = 100
-BY_DEFAULT = SCHEDULES // 4
+BY_DEFAULT = SCHEDULES // 2
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.hang import HANG_S
+
 from .terminal import until
 
 CHROMIUM = shutil.which("chromium")
@@ -65,7 +67,7 @@ class Page:
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         await self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
-        message = await asyncio.wait_for(answer, 30)
+        message = await asyncio.wait_for(answer, HANG_S)
         assert "error" not in message, message
         result: dict[str, Any] = message["result"]
         return result
@@ -89,7 +91,7 @@ class Page:
         """What can be read on the page."""
         return str(await self.run("document.body?.innerText ?? ''"))
 
-    async def until(self, script: str, seconds: float = 30) -> None:
+    async def until(self, script: str, seconds: float = HANG_S) -> None:
         """Wait until an expression is true.
 
         Raises:
@@ -132,7 +134,7 @@ async def chromium(directory: Path) -> AsyncIterator[Page]:
         port_file = profile / "DevToolsActivePort"
         await until(lambda: port_file.is_file() and "\n" in port_file.read_text(), 60)
         port = int(port_file.read_text().splitlines()[0])
-        async with connect(await _page_url(port), max_size=None, ping_interval=None) as socket:
+        async with connect(await _page_url(port), max_size=None, ping_interval=None, open_timeout=HANG_S) as socket:
             page = Page(socket)
             await page.start()
             yield page
@@ -146,7 +148,7 @@ async def chromium(directory: Path) -> AsyncIterator[Page]:
 async def _page_url(port: int) -> str:
     import httpx
 
-    async with asyncio.timeout(30), httpx.AsyncClient(trust_env=False) as http:
+    async with asyncio.timeout(HANG_S), httpx.AsyncClient(trust_env=False, timeout=HANG_S) as http:
         while True:
             for target in (await http.get(f"http://127.0.0.1:{port}/json/list")).json():
                 if target["type"] == "page":

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.hang import HANG_S
+
 from .timing import GRACE_S, Sampler
 
 SUBCLI = [sys.executable, "-m", "subcli"]
@@ -89,7 +91,7 @@ class Commands:
         self,
         *arguments: str,
         env: Mapping[str, str] | None = None,
-        limit: float = 80,
+        limit: float = HANG_S,
         during: Callable[[asyncio.subprocess.Process], Any] | None = None,
         **options: Any,
     ) -> Done:

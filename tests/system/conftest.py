@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.hang import HANG_S
+
 from . import side_by_side
 from .canaries import CANARIES as CANARIES
 from .canaries import check_no_canary, environment
@@ -293,7 +295,7 @@ class Lines:
         self.lines: list[dict[str, Any]] = []
         self.arrived: list[float] = []
 
-    def until(self, wanted: Callable[[dict[str, Any]], bool], timeout: float = 60) -> dict[str, Any]:
+    def until(self, wanted: Callable[[dict[str, Any]], bool], timeout: float = HANG_S) -> dict[str, Any]:
         """Read until a line that is wanted."""
         deadline = time.monotonic() + timeout
         while True:
@@ -315,7 +317,7 @@ class Lines:
         line, _, self._unread = self._unread.partition("\n")
         return line
 
-    def end(self, timeout: float = 60) -> int:
+    def end(self, timeout: float = HANG_S) -> int:
         """Read what is left and give back the exit code."""
         out, self.errors = self.process.communicate(timeout=timeout)
         PRINTED.extend([json.dumps(self.lines, ensure_ascii=False), self._unread + out, self.errors])

@@ -13,6 +13,8 @@ from types import TracebackType
 
 import pyte
 
+from tests.hang import HANG_S
+
 COLUMNS, ROWS = 100, 40
 
 
@@ -28,8 +30,11 @@ class Shell:
         self._stream = pyte.ByteStream(self.screen)
         self._pid, self._master = pty.fork()
         if self._pid == 0:
-            os.chdir(cwd)
-            os.execvpe(words[0], list(words), {**env, "COLUMNS": str(COLUMNS), "LINES": str(ROWS)})
+            try:
+                os.chdir(cwd)
+                os.execvpe(words[0], list(words), {**env, "COLUMNS": str(COLUMNS), "LINES": str(ROWS)})
+            finally:
+                os._exit(127)  # an exception would run the rest of the tests twice
 
     def __enter__(self) -> Shell:
         return self
@@ -53,7 +58,7 @@ class Shell:
         """Type, however fast the shell reads."""
         os.write(self._master, keys.encode())
 
-    def until(self, seen: Callable[[Shell], bool], seconds: float = 30) -> None:
+    def until(self, seen: Callable[[Shell], bool], seconds: float = HANG_S) -> None:
         """Wait until the screen fits.
 
         Raises:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.hang import HANG_S
 from tests.unmeasured import UNMEASURED
 
 from .canaries import check_no_canary, environment
@@ -52,9 +53,6 @@ GROUPS = {
 IN_ONE_PROCESS = None if {"SUBCLI_TEST_ALL", "SUBCLI_TEST_BACKENDS"} & set(os.environ) else "[postgresql"
 """What a default run has few tests of, and starts one server for."""
 
-LIMIT_S = 120.0
-"""A test that takes longer hangs."""
-
 Outcome = BaseException | None
 
 
@@ -74,7 +72,7 @@ class Row:
     async def run(self, command: Commands) -> Outcome:
         """Run it once, and look for secrets in what it left."""
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(HANG_S):
                 await self.test(command=command, **self.parameters)
             check_no_canary(command.printed, command.cwd)
         except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
@@ -158,4 +156,4 @@ def _join(item: pytest.Function, group: Group) -> None:
 
     item.obj = report
     item.add_marker(pytest.mark.long)
-    item.add_marker(pytest.mark.timeout(170))
+    item.add_marker(pytest.mark.timeout(2.5 * HANG_S))

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyte
 
+from tests.hang import HANG_S
 from tests.preload.client import take_terminal
 
 from .command import SUBCLI, Commands
@@ -22,7 +23,7 @@ from .command import SUBCLI, Commands
 COLUMNS, ROWS = 100, 30
 
 
-async def until(true: Callable[[], bool], seconds: float = 30) -> None:
+async def until(true: Callable[[], bool], seconds: float = HANG_S) -> None:
     """Wait until something outside of this process is so.
 
     Raises:
@@ -117,14 +118,14 @@ class Terminal:
         os.close(self._master)
         os.close(self._slave)
 
-    async def until(self, seen: Callable[[str], bool], seconds: float = 30) -> None:
+    async def until(self, seen: Callable[[str], bool], seconds: float = HANG_S) -> None:
         """Wait until the text on the screen fits."""
         try:
             await until(lambda: seen(self.text), seconds)
         except TimeoutError:
             raise AssertionError(f"never seen; instead:\n{self.text}") from None
 
-    async def end(self, seconds: float = 30) -> int:
+    async def end(self, seconds: float = HANG_S) -> int:
         """Wait for the exit code, and read what is left."""
         code = await asyncio.wait_for(self.process.wait(), seconds)
         if not self._closed:

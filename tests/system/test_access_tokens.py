@@ -22,6 +22,7 @@ from subcli.server.accounts.users import Users
 from subcli.server.log.database import open_database
 from subcli.server.settings import PasswordCost, ServerLimits
 from subcli.shared.opaque_token import is_well_formed
+from tests.hang import HANG_S
 
 from .browser import CHROMIUM, Page, chromium
 from .command import Commands
@@ -128,7 +129,7 @@ def test_teacher_lists_and_reads(guarded: Served, run: Run, tmp_path: Path) -> N
 
 async def login(server: Served, user: str, password: str = PASSWORD) -> httpx.Response:
     fields = {"grant_type": "password", "username": user, "password": password}
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=HANG_S) as http:
         return await http.post(f"{server.url}/api/auth/token", data=fields)
 
 

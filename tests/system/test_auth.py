@@ -16,6 +16,8 @@ import httpx
 import jsonschema
 import pytest
 
+from tests.hang import HANG_S
+
 from .command import SUBCLI, Commands
 from .conftest import PRINTED, SOLUTIONS, Run, Served, waiting_problem
 from .terminal import Terminal, until
@@ -196,7 +198,7 @@ async def test_prompt_during_watch(command: Commands, judge: Served, problems: P
         shown = latest_second(terminal.text)
         await terminal.until(lambda text: latest_second(text) > shown)
         [entry] = json.loads((tmp_path / "planted").read_text()).values()
-        async with httpx.AsyncClient(base_url=judge.url) as elsewhere:
+        async with httpx.AsyncClient(base_url=judge.url, timeout=HANG_S) as elsewhere:
             ended = await elsewhere.post("/api/auth/logout", json={"refresh_token": json.loads(entry)["refresh"]})
         assert ended.status_code == 200
         await terminal.until(lambda text: "User:" in text)

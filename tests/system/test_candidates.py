@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from subcli.workspace.completion_cache import CompletionCache
+from tests.hang import HANG_S
 
 from .conftest import Run, Served
 
@@ -22,7 +23,7 @@ def complete(env: dict[str, str], *arguments: str, cwd: Path | None = None) -> s
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_S,
     )
 
 
@@ -78,7 +79,7 @@ def test_no_heavy_imports(env: dict[str, str]) -> None:
         env=env,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_S,
     )
     assert done.stdout == "5\n"
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}

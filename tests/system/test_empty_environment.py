@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from subcli.cli import exits
 from subcli.cli.app import app
+from tests.hang import HANG_S
 
 from .command import SUBCLI, Commands
 from .conftest import SOLUTIONS
@@ -152,7 +153,7 @@ async def test_every_command(command: Commands, kind: str, env: dict[str, str]) 
                 preexec_fn=(lambda: os.close(1)) if kind == "no stdout" else None,
             )
             try:
-                out, err = await asyncio.wait_for(process.communicate(), 60)
+                out, err = await asyncio.wait_for(process.communicate(), HANG_S)
             finally:
                 if process.returncode is None:
                     process.kill()

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from tests.hang import HANG_S
 from tests.sampling import first
 
 from .command import SUBCLI, Commands, Done
@@ -29,7 +30,7 @@ async def interrupt(
     """Send a signal, and check that the command ends within a second."""
     ending = Ending(process.pid)
     process.send_signal(number)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), HANG_S)
     took_s = await ending.took_s()
     command.printed += [out.decode(), err.decode()]
     assert process.returncode is not None
@@ -45,7 +46,7 @@ async def test_signal_ends_a_watch(command: Commands, number: signal.Signals, co
     read = asyncio.Event()
     async with scripted(seen(3, read)) as server:
         process = await command.start("watch", "1", mode, "--server", server.url)
-        await asyncio.wait_for(read.wait(), 30)
+        await asyncio.wait_for(read.wait(), HANG_S)
         done = await interrupt(command, process, number)
     assert done.code == code, done
     assert "subcli watch 1" in done.err, done
@@ -73,7 +74,7 @@ async def test_interrupt_during_handshake(command: Commands) -> None:
     """Ctrl-C while a handshake gets no answer ends the command within a second."""
     async with scripted(staying) as server:
         process = await command.start("watch", "1", "--json", "--server", server.url)
-        await asyncio.wait_for(server.connected.wait(), 30)
+        await asyncio.wait_for(server.connected.wait(), HANG_S)
         done = await interrupt(command, process)
     assert done.code == 130, done
     assert "subcli watch 1" in done.err
@@ -93,7 +94,7 @@ async def test_interrupt_before_there_is_an_id(command: Commands, mode: str) -> 
 
     async with scripted(rest=Rest(first=first)) as server:
         process = await command.start("submit", "end.py", "--problem", "1", mode, "--server", server.url)
-        await asyncio.wait_for(posted.wait(), 30)
+        await asyncio.wait_for(posted.wait(), HANG_S)
         done = await interrupt(command, process)
     assert done.code == 130, done
     assert MAY_BE_LOST in done.err
@@ -178,7 +179,7 @@ async def test_closed_pipe(command: Commands, mode: str) -> None:
         with os.fdopen(read, "rb", buffering=0) as reader:
             await asyncio.get_running_loop().run_in_executor(None, reader.read, 1)
             ending = Ending(process.pid)
-        _, err = await asyncio.wait_for(process.communicate(), 30)
+        _, err = await asyncio.wait_for(process.communicate(), HANG_S)
         assert await ending.took_s() <= WITHIN_S
     assert process.returncode == 141, err
     assert err == b""
@@ -272,10 +273,10 @@ async def test_ignored_hangup(command: Commands) -> None:
             *("watch", "1", "--json", "--server", server.url),
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
         )
-        await asyncio.wait_for(read.wait(), 30)
+        await asyncio.wait_for(read.wait(), HANG_S)
         process.send_signal(signal.SIGHUP)
         hung_up.set()
-        await asyncio.wait_for(process.communicate(), 30)
+        await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode == 0
 
 

@@ -11,6 +11,8 @@ import json
 
 import pytest
 
+from tests.hang import HANG_S
+
 from .command import Commands, Done
 from .scripted import (
     CLOSE,
@@ -156,7 +158,7 @@ async def test_server_away_for_a_while(command: Commands) -> None:
         await back.serve(reader, writer)
 
     listening = await asyncio.start_server(serve, "127.0.0.1", port)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), HANG_S)
     listening.close()
     for writer in ends:
         writer.transport.abort()

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.hang import HANG_S
+
 from .conftest import Run, Served
 
 PROBLEM = """
@@ -79,7 +81,7 @@ def test_no_byte_of_a_secret_case_leaves_the_judge(serve: Callable[..., Served],
     assert [done.returncode for done in printed] == [1, 0], printed[0].stdout
 
     def get(path: str) -> str:
-        with urllib.request.urlopen(f"{server.url}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{server.url}{path}", timeout=HANG_S) as answer:
             return str(answer.read().decode())
 
     one = "/api/submissions/1"

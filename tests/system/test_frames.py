@@ -7,6 +7,8 @@ import contextlib
 
 import pytest
 
+from tests.hang import HANG_S
+
 from .command import Commands
 from .scripted import (
     BINARY,
@@ -218,7 +220,7 @@ async def test_ten_thousand_events_at_once(command: Commands) -> None:
         await wire.accept()
         await wire.text(*many[:5000], "ping", *many[5000:])
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while not ponged:
                     ponged = await wire.read() == (TEXT, b"pong")
         await wire.text(event(10_001, "complete", final_status="passed"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hang import HANG_S
 from tests.system.command import Commands
 from tests.system.scripted import Rest, Wire, closing, finish, scripted
 
@@ -57,7 +58,7 @@ async def test_watch_says_what_it_waits_for(command: Commands, how: str) -> None
     """A server that accepts the connection and never answers the handshake, as for the other commands."""
     async with scripted(silent, rest=Rest()) as server:
         process = await command.start("watch", "1", how, "--server", server.url)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             assert process.stderr is not None
             said = (await process.stderr.readline()).decode()
             process.terminate()

@@ -12,6 +12,7 @@ import typer
 
 from subcli import cli
 from subcli.cli.app import app
+from tests.hang import HANG_S
 from tests.unmeasured import UNMEASURED
 
 from .command import Commands, Done
@@ -178,7 +179,7 @@ async def test_garbage_collector_runs_while_watching(command: Commands) -> None:
     assert serving.stdin is not None
     await serving.stdout.readline()
     serving.stdin.close()
-    _, errors = await asyncio.wait_for(serving.communicate(), 30)
+    _, errors = await asyncio.wait_for(serving.communicate(), HANG_S)
     assert b"collecting True" in errors
 
 
@@ -194,7 +195,7 @@ async def test_server_imports_only_what_it_uses(command: Commands) -> None:
     assert serving.stdin is not None
     await serving.stdout.readline()
     serving.stdin.close()
-    _, errors = await asyncio.wait_for(serving.communicate(), 60)
+    _, errors = await asyncio.wait_for(serving.communicate(), HANG_S)
     # Of those it has tried to import, some are not there for it.
     modules = imported("".join(line for line in errors.decode().splitlines(keepends=True) if "|" not in line))
     assert {"subcli.server.app", "subcli.server.accounts.tokens"} <= modules

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.hang import HANG_S
 from tests.sampling import first
 from tests.unmeasured import UNMEASURED
 
@@ -29,10 +30,10 @@ def command(command: Commands) -> Commands:
 async def interrupted(command: Commands, *words: str, ready: asyncio.Event) -> tuple[float, int | None, str]:
     """Press Ctrl-C once ``ready``; how many seconds the end took, the run queue left out, the exit code, and stderr."""
     process = await command.start(*words)
-    await asyncio.wait_for(ready.wait(), 30)
+    await asyncio.wait_for(ready.wait(), HANG_S)
     ending = Ending(process.pid)
     process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), HANG_S)
     command.printed += [out.decode(), err.decode()]
     return await ending.took_s(), process.returncode, err.decode()
 
@@ -102,10 +103,10 @@ async def test_during_demo(command: Commands) -> None:
     """Its server ends with it, so no command to resume is suggested, and no address of a page is left behind."""
     process = await command.start("demo", "--plain")
     assert process.stdout is not None
-    first = await asyncio.wait_for(process.stdout.readline(), 60)
+    first = await asyncio.wait_for(process.stdout.readline(), HANG_S)
     assert b"#1" in first
     process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), HANG_S)
     command.printed += [out.decode(), err.decode()]
     assert process.returncode == 130
     shown = (first + out + err).decode()

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.hang import HANG_S
+
 from .conftest import SOLUTIONS, Run, Served, needs
 
 JS = Path(__file__).parent / "js"
@@ -20,7 +22,7 @@ def watch_with_node(server: Served, number: str) -> subprocess.Popen[str]:
 
 def messages(process: subprocess.Popen[str]) -> list[dict[str, object]]:
     """What it handled, after it ended."""
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, out
     assert "Connection closed: 1000" in out
     return [json.loads(line.removeprefix("JSON ")) for line in out.splitlines() if line.startswith("JSON ")]

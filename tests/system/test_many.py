@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.hang import HANG_S
+
 from .command import Commands, Done
 from .conftest import Lines, Run, Served
 from .scripted import FULL, Answer, Request, Rest, Script, Server, Wire, finish, scripted
@@ -247,7 +249,7 @@ async def test_interrupt(command: Commands) -> None:
 
     async with scripted(feed(listed(3, 4), then=wait), rest=rest()) as server:
         process = await command.start("watch", "--mine", "-q", "--server", server.url)
-        await asyncio.wait_for(read.wait(), 30)
+        await asyncio.wait_for(read.wait(), HANG_S)
         done = await interrupt(command, process, signal.SIGINT)
     assert done.code == 130, done
     assert "`subcli watch --mine" in done.err

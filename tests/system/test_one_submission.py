@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 from subcli.workspace.completion_cache import CompletionCache
+from tests.hang import HANG_S
 
 from .command import Commands
 from .conftest import Run, Served
@@ -135,7 +136,7 @@ async def test_submission_is_recorded_however_it_ends(command: Commands) -> None
             at = ("--server", server.url)
             process = await command.start(*again[:4], "--json", *at, env=state)
             await end(process)
-            assert await asyncio.wait_for(process.wait(), 30) == code
+            assert await asyncio.wait_for(process.wait(), HANG_S) == code
             told = await command(*again, *at, env=state)
         assert told.err == "warning: This is the same code as #1, submitted just now.\n"
         assert CompletionCache(server.url, command.cwd / f"CACHE-{number}" / "subcli" / "names").names("ids") == ["1"]

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.hang import HANG_S
+
 from .conftest import LRU, Run, Served
 
 
@@ -28,7 +30,7 @@ def test_logs_and_metrics(serve: Callable[..., Served], run: Run) -> None:
     done = run("submit", str(LRU), "--problem", "lru-cache", "-q", "--server", served.url)
     assert (done.returncode, done.stdout) == (0, "passed\n")
     # A judging counts when it has cleared up, which is after its verdict.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     metrics = ""
     while "subcli_judging_seconds_count 1.0" not in metrics:
         assert time.monotonic() < deadline, metrics

@@ -16,6 +16,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from tests.hang import HANG_S
+
 from .conftest import LRU, SOLUTIONS, Lines, Run, Served
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
@@ -126,7 +128,7 @@ def test_watch_survives_server_restart(
     for _ in range(3):
         watching.until(lambda line: line["type"] == "test_result")
     # A watcher that never reached the server would not wait for it.
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while "second 2" not in printed.read_text():
         assert time.monotonic() < deadline, printed.read_text()
         time.sleep(0.02)
@@ -141,7 +143,7 @@ def test_watch_survives_server_restart(
         range(1, 1 + len([line for line in watching.lines if "seq" in line]))
     )
     assert max(line.get("attempt", 1) for line in watching.of("status_update")) == 2
-    assert plain.wait(timeout=60) == 1
+    assert plain.wait(timeout=HANG_S) == 1
     told = [line for line in printed.read_text().splitlines() if re.search(r"second [12]\b", line)]
     assert len(told) == 2, told
 
@@ -160,7 +162,7 @@ def test_library_example(server: Served, run: Run, tmp_path: Path, env: dict[str
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
     )
     assert done.returncode == 0, done.stderr
     assert "test_result" in done.stdout

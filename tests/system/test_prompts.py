@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.hang import HANG_S
+
 from .command import SUBCLI, Commands
 from .conftest import needs
 from .scripted import Answer, Request, Rest, scripted
@@ -69,5 +71,5 @@ async def test_prompt_that_is_killed(command: Commands) -> None:
     ):
         await until(lambda: not echoes(terminal.after))
         terminal.signal(signal.SIGQUIT)
-        assert await asyncio.wait_for(terminal.process.wait(), 30) == -signal.SIGQUIT
+        assert await asyncio.wait_for(terminal.process.wait(), HANG_S) == -signal.SIGQUIT
         assert terminal.after == terminal.before

@@ -20,6 +20,7 @@ from subcli.core.submission import Connection
 from subcli.core.watch import Watch
 from subcli.settings.config import load
 from tests.client.certificates import make_certificate, tls_context
+from tests.hang import HANG_S
 
 from .conftest import needs
 from .scripted import Answer, Request, Rest, Server, finish, scripted
@@ -53,7 +54,7 @@ async def running(port: int, name: str, *arguments: str) -> AsyncIterator[None]:
     pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(str(program), *arguments, stdout=nowhere, stderr=pipe)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while True:
                 assert process.returncode is None, (await process.communicate())[1]
                 try:
@@ -104,7 +105,7 @@ async def tinyproxy(directory: Path, *lines: str) -> AsyncIterator[str]:
 async def watch(url: str, **env: str) -> list[str]:
     """Watch to the verdict; the states of the connection."""
     watched = Watch(1)
-    async with connect(load({"server": url}, env, Path("/"), None)) as client, asyncio.timeout(60):
+    async with connect(load({"server": url}, env, Path("/"), None)) as client, asyncio.timeout(HANG_S):
         events = [event async for event in client.session(watched).events()]
     assert watched.verdict is not None
     return [event.state for event in events if isinstance(event, Connection)]

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from subcli.server.log.database import open_database
+from tests.hang import HANG_S
 
 from .command import SUBCLI
 
@@ -94,7 +95,7 @@ def until(process: subprocess.Popen[str], kind: str) -> list[dict[str, Any]]:
 
 def check(process: subprocess.Popen[str], lines: list[dict[str, Any]], new: dict[str, Any]) -> None:
     """It ends with 6, says why, and has shown the old log alone."""
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=HANG_S)
     lines += [json.loads(line) for line in out.splitlines()]
     assert process.returncode == 6, lines
     submitted, last = lines[0], lines[-1]
@@ -129,7 +130,7 @@ def test_sqlite(judging: Callable[..., Judging], env: dict[str, str], tmp_path: 
     process.send_signal(signal.SIGCONT)
     check(process, lines, new)
     again = subprocess.run(
-        [*SUBCLI, "watch", "1", "-q", "--server", server.url], env=env, capture_output=True, text=True, timeout=60
+        [*SUBCLI, "watch", "1", "-q", "--server", server.url], env=env, capture_output=True, text=True, timeout=HANG_S
     )
     assert (again.returncode, again.stdout) == (6, "")
     assert "records were replaced" in again.stderr

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hang import HANG_S
+
 from .command import SUBCLI
 from .conftest import Served, needs
 
@@ -38,7 +40,7 @@ def test_login_in_secret_service(server: Served, env: dict[str, str], tmp_path: 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
     )
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("ended")] == ["ended 0", "ended 4"], done.stdout + done.stderr

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hang import HANG_S
 from tests.sampling import first
 
 from .command import Commands
@@ -135,7 +136,7 @@ async def test_full_non_blocking_stderr(command: Commands, pipe: Pipe) -> None:
     before = pipe.fill()
     async with scripted(rest=Rest(first=refuse)) as server:
         process = await command.start("status", "1", "--server", server.url, stderr=pipe.write)
-        await asyncio.wait_for(asked.wait(), 30)
+        await asyncio.wait_for(asked.wait(), HANG_S)
         err = (await pipe.rest())[before:]
         await process.communicate()
     assert process.returncode == 5
@@ -207,7 +208,7 @@ async def test_signal_while_reader_has_stopped(
         process = await command.start("watch", "1", mode, "--server", server.url, stdout=stopped.write)
         await until(lambda: stopped.is_full)
         process.send_signal(number)
-        _, err = await asyncio.wait_for(process.communicate(), 30)
+        _, err = await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode == code, err
     assert b"subcli watch 1" in err
 
@@ -219,7 +220,7 @@ async def test_timeout_while_reader_has_stopped(command: Commands, stopped: Pipe
     async with scripted(flood(many)) as server:
         words = ("watch", "1", "--json", "--timeout", "2", "--server", server.url)
         process = await command.start(*words, stdout=stopped.write)
-        _, err = await asyncio.wait_for(process.communicate(), 30)
+        _, err = await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode == 7, err
 
 
@@ -231,7 +232,7 @@ async def test_signal_while_nobody_reads_either_stream(command: Commands, stoppe
         process = await command.start(*words, stdout=stopped.write, stderr=stopped.write)
         await until(lambda: stopped.is_full)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 30) == 143
+        assert await asyncio.wait_for(process.wait(), HANG_S) == 143
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -248,7 +249,7 @@ async def test_signal_while_a_table_is_not_read(
         process = await command.start("problems", "--json", "--server", server.url, stdout=stopped.write)
         await until(lambda: stopped.is_full)
         process.send_signal(number)
-        _, err = await asyncio.wait_for(process.communicate(), 30)
+        _, err = await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode == code, err
 
 
@@ -369,7 +370,7 @@ async def test_terminal_that_is_stopped(command: Commands) -> None:
     async with scripted(some(3, staying)) as server, Terminal(command, *words, "--server", server.url) as tty:
         await tty.until(lambda text: "One" in text)
         tty.press(b"\x13")
-        code = await asyncio.wait_for(tty.process.wait(), 30)
+        code = await asyncio.wait_for(tty.process.wait(), HANG_S)
     assert code == 7
 
 
@@ -384,9 +385,9 @@ async def test_server_whose_log_nobody_reads(command: Commands, stopped: Pipe) -
     words = ("serve", "--port", "0", "--json", "--log-level", "debug", "--data-dir", str(command.cwd / "data"))
     process = await command.start(*words, stderr=stopped.write)
     assert process.stdout is not None
-    ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+    ready = json.loads(await asyncio.wait_for(process.stdout.readline(), HANG_S))
     done = await command("problems", "-q", "--server", ready["url"])
     assert done.code == 0
     assert "lru-cache" in done.out
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert await asyncio.wait_for(process.wait(), HANG_S) == 0

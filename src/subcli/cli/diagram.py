@@ -57,8 +57,11 @@ def failed_with_trace(tests: Sequence[Mapping[str, Any]], submission_id: int) ->
     return found
 
 
-async def fetch_trace(client: Client, submission_id: int, test: Mapping[str, Any]) -> RunTrace:
+async def fetch_trace(client: Client, submission_id: int, test: Mapping[str, Any], run: int | None = None) -> RunTrace:
     """The trace of a test.
+
+    Args:
+        run: the number of the run that its result is of; ``None``: the latest.
 
     Raises:
         SubcliError: The server has none.
@@ -67,7 +70,7 @@ async def fetch_trace(client: Client, submission_id: int, test: Mapping[str, Any
     if test.get("has_trace") is not True:
         raise NotFoundError(f"There is no trace of {name!r}.", hint="Only failures on several nodes have one.")
     test_id = test.get("test_id")
-    return await client.api.run_trace(submission_id, name if test_id is None else str(test_id))
+    return await client.api.run_trace(submission_id, name if test_id is None else str(test_id), run)
 
 
 def show_diagram(

@@ -31,6 +31,7 @@ from subcli.workspace.languages import file_name
 
 Json: TypeAlias = dict[str, Any]
 EVENTS_PER_PAGE: Final = 1000
+_CURSOR: Final = re.compile(r"[A-Za-z0-9_=-]{1,200}", re.ASCII)
 _PAGE_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
@@ -61,6 +62,13 @@ class Whose(NamedTuple):
     """Whose submissions are listed: those of one user, or of everybody (``user`` is ``None``)."""
 
     user: str | None = None
+
+
+class SubmissionPage(NamedTuple):
+    """Listed submissions, and where the list goes on; ``None`` if there are no more, or the server does not tell."""
+
+    entries: list[Any]
+    next_cursor: str | None = None
 
 
 class EventLog(NamedTuple):
@@ -207,39 +215,47 @@ class Api:
         except RequestFailed:
             return False
 
-    async def submissions(self, *, limit: int, problem: str | None = None, whose: Whose | None = None) -> list[Any]:
-        """Recent submissions, newest first.
-
-        Args:
-            whose: other people's; ``None``: one's own.
-        """
-        params: dict[str, Any] = {"limit": limit}
-        if problem is not None:
-            params["problem"] = problem
-        if whose is not None:
-            params |= {"all": "true"} if whose.user is None else {"user": whose.user}
+    async def submissions(self, *, limit: int, problem: str | None = None) -> list[Any]:
+        """One's own recent submissions, newest first."""
+        params: dict[str, Any] = {"limit": limit} | ({} if problem is None else {"problem": problem})
         return await self._http.request_with_retry("GET", "/submissions", decode=as_list, params=params)
+
+    async def submission_page(self, params: Mapping[str, Any]) -> SubmissionPage:
+        """A page of submissions, newest first."""
+        return await self._http.request_with_retry("GET", "/submissions", decode=as_submission_page, params=params)
 
     async def latest(self, *, limit: int, problem: str | None = None) -> list[Any]:
         """As :meth:`submissions`, asked once."""
         params = {"limit": limit} | ({} if problem is None else {"problem": problem})
         return await self._http.request("GET", "/submissions", decode=as_list, params=params)
 
-    async def submission(self, submission_id: int) -> Json:
-        """The snapshot of one submission."""
-        return await self._http.request("GET", f"/submissions/{submission_id}", decode=as_object)
+    async def submission(self, submission_id: int, epoch: str | None = None) -> Json:
+        """The snapshot of one submission.
 
-    async def submission_with_retry(self, submission_id: int) -> Json:
-        """As :meth:`submission`, retried."""
-        return await self._http.request_with_retry("GET", f"/submissions/{submission_id}", decode=as_object)
+        Args:
+            epoch: the name of the log that is followed; servers that know runs answer about that run.
+        """
+        path, params = f"/submissions/{submission_id}", _log_named(epoch)
+        return await self._http.request("GET", path, decode=as_object, params=params)
 
-    async def tests(self, submission_id: int) -> list[Any]:
+    async def submission_with_retry(self, submission_id: int, run: int | None = None) -> Json:
+        """As :meth:`submission`, retried.
+
+        Args:
+            run: the number of a run; ``None``: the latest.
+        """
+        path, params = f"/submissions/{submission_id}", _run_numbered(run)
+        return await self._http.request_with_retry("GET", path, decode=as_object, params=params)
+
+    async def tests(self, submission_id: int, epoch: str | None = None) -> list[Any]:
         """The last result of each test."""
-        return await self._http.request("GET", f"/submissions/{submission_id}/tests", decode=as_list)
+        path, params = f"/submissions/{submission_id}/tests", _log_named(epoch)
+        return await self._http.request("GET", path, decode=as_list, params=params)
 
-    async def tests_with_retry(self, submission_id: int) -> list[Any]:
+    async def tests_with_retry(self, submission_id: int, run: int | None = None) -> list[Any]:
         """As :meth:`tests`, retried."""
-        return await self._http.request_with_retry("GET", f"/submissions/{submission_id}/tests", decode=as_list)
+        path, params = f"/submissions/{submission_id}/tests", _run_numbered(run)
+        return await self._http.request_with_retry("GET", path, decode=as_list, params=params)
 
     async def submitted_files(self, submission_id: int) -> dict[str, str]:
         """What was submitted, by path; nothing from a server that does not tell."""
@@ -254,17 +270,23 @@ class Api:
 
         return await self._http.retry(send, repeatable=True)
 
-    async def run_trace(self, submission_id: int, test: str) -> RunTrace:
+    async def run_trace(self, submission_id: int, test: str, run: int | None = None) -> RunTrace:
         """How a test on several nodes failed, by its id or name.
+
+        Args:
+            run: the number of a run; ``None``: the latest.
 
         Raises:
             SubcliError: the server has not kept it.
         """
         path = f"/submissions/{submission_id}/tests/{quote(test, safe='')}/trace"
-        return await self._http.request_with_retry("GET", path, decode=as_trace)
+        return await self._http.request_with_retry("GET", path, decode=as_trace, params=_run_numbered(run))
 
-    async def events(self, submission_id: int, after_seq: int) -> EventLog:
+    async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         """The whole event log after ``after_seq``.
+
+        Args:
+            epoch: as for :meth:`submission`.
 
         Raises:
             RequestFailed: a request failed, or the log was replaced between two pages.
@@ -273,7 +295,7 @@ class Api:
         path = f"/submissions/{submission_id}/events"
         first: EventLog | None = None
         while True:
-            params = {"after_seq": after_seq, "limit": EVENTS_PER_PAGE}
+            params = {"after_seq": after_seq, "limit": EVENTS_PER_PAGE, **_log_named(epoch)}
             page = await self._http.request("GET", path, decode=as_event_log, params=params)
             first = first or page
             if page.epoch != first.epoch:
@@ -284,7 +306,7 @@ class Api:
                 return EventLog(log, page.epoch, page.last_seq)
             after_seq = last
 
-    async def output(self, submission_id: int, output_after: int) -> list[Any]:
+    async def output(self, submission_id: int, output_after: int, epoch: str | None = None) -> list[Any]:
         """What was printed after piece ``output_after``, as far as the server keeps it.
 
         Raises:
@@ -293,7 +315,7 @@ class Api:
         pieces: list[Any] = []
         path = f"/submissions/{submission_id}/output"
         while True:
-            params = {"output_after": output_after, "limit": EVENTS_PER_PAGE}
+            params = {"output_after": output_after, "limit": EVENTS_PER_PAGE, **_log_named(epoch)}
             page = await self._http.request("GET", path, decode=as_object, params=params)
             pieces.extend(as_list(page.get("output")))
             last = page.get("last_output")
@@ -319,6 +341,19 @@ class Api:
             raise ServerError("This server cannot cancel submissions.", hint="Judging goes on.")
 
         return await self._http.retry(send, repeatable=True)
+
+    # -- for teachers -----------------------------------------------------------------------------
+
+    async def rejudge(self, body: Json) -> Json:
+        """Have submissions judged again, or count which. Repeating it does no harm: it has a key."""
+        return await self._http.retry(
+            lambda: self._http.request("POST", "/rejudges", decode=as_object, json=body), repeatable=True
+        )
+
+    async def results(self, problem: str, params: Mapping[str, Any]) -> Json:
+        """A page of the results of a problem."""
+        path = f"/problems/{quote(problem, safe='')}/results"
+        return await self._http.request_with_retry("GET", path, decode=as_object, params=params)
 
     # -- links ------------------------------------------------------------------------------------
 
@@ -411,6 +446,14 @@ class Api:
         return False
 
 
+def _log_named(epoch: str | None) -> dict[str, str]:
+    return {} if epoch is None else {"epoch": epoch}
+
+
+def _run_numbered(run: int | None) -> dict[str, int]:
+    return {} if run is None else {"run": run}
+
+
 def _has_no_info(status: int | None) -> bool:
     """Whether the status of a failed ``GET /info`` means that the server does not have it."""
     if status is None:
@@ -444,6 +487,12 @@ def as_list(body: Any) -> list[Any]:
     if not isinstance(body, list):
         raise ValueError("the response is not a list")
     return body
+
+
+def as_submission_page(body: Any) -> SubmissionPage:
+    """A page of a list; from some servers a bare list."""
+    cursor = body.get("next_cursor") if isinstance(body, dict) else None
+    return SubmissionPage(as_list(body), cursor if isinstance(cursor, str) and _CURSOR.fullmatch(cursor) else None)
 
 
 def as_event_log(body: Any) -> EventLog:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from subcli.client.api import Api, EventLog, Whose
+from subcli.client.api import Api, EventLog
 from subcli.client.auth import (
     Authenticator,
 )
@@ -121,7 +121,7 @@ class Client:
         Raises:
             SubcliError: there is none; the hint may suggest another.
         """
-        return await self._with_id(name, None, self.api.problem)
+        return await self.with_id(name, None, self.api.problem)
 
     async def template(self, name: str, language: str) -> dict[str, Any]:
         """The starting point of a new solution to a problem.
@@ -129,10 +129,14 @@ class Client:
         Raises:
             SubcliError: there is none in this language; the hint may suggest another.
         """
-        return await self._with_id(name, language, lambda known: self.api.template(known, language))
+        return await self.with_id(name, language, lambda known: self.api.template(known, language))
 
-    async def _with_id(self, name: str, language: str | None, call: Callable[[str], Awaitable[T]]) -> T:
-        """``call`` with the name of a problem; with its id if the server knows no slugs (contract, section 6)."""
+    async def with_id(self, name: str, language: str | None, call: Callable[[str], Awaitable[T]]) -> T:
+        """``call`` with the name of a problem; with its id if the server knows no slugs (contract, section 6).
+
+        Args:
+            language: that is asked for, so that the hint of a refusal can suggest another.
+        """
         try:
             return await call(name)
         except (NotFoundError, UsageError) as error:
@@ -151,37 +155,36 @@ class Client:
             return None
         return _find_id(problems, slug)
 
-    async def submissions(
-        self, *, limit: int, problem: str | None = None, whose: Whose | None = None
-    ) -> list[SubmissionRow]:
-        """Recent submissions, newest first; entries without an id are dropped.
+    async def submissions(self, *, limit: int, problem: str | None = None) -> list[SubmissionRow]:
+        """One's own recent submissions, newest first, from every kind of server; entries without an id are dropped.
 
-        Args:
-            whose: other people's; ``None``: one's own.
+        :func:`subcli.client.listing.list_submissions` lists other people's, more of them, and with more filters.
 
         Raises:
-            SubcliError: there is no such problem, and the hint may suggest another; or the server lists one's own only.
+            SubcliError: there is no such problem, and the hint may suggest another.
         """
-        if whose is not None:
-            await self.require_feature("roles", "list other users' submissions")
-            entries = await self.api.submissions(limit=limit, problem=problem, whose=whose)
-        elif problem is None:
+        if problem is None:
             entries = await self.api.submissions(limit=limit)
         else:
             entries = await self._submissions_to(problem, limit)
+        return self.rows(entries)[:limit]
+
+    def rows(self, entries: Iterable[Any]) -> list[SubmissionRow]:
+        """Listed submissions, without those that have no id."""
         rows = []
         for entry in entries:
             submission_id = id_of(entry) if isinstance(entry, dict) else None
             if submission_id is not None:
                 rows.append(read_row(entry, submission_id=submission_id, url=self.page_url(submission_id, entry)))
-        return rows[:limit]
+        return rows
 
-    async def require_feature(self, feature: str, what: str) -> None:
+    async def require_feature(self, feature: str, what: str, *, in_demo: bool = False) -> None:
         """Make sure that the server can do something that not every server can.
 
         Args:
             feature: as ``GET /info`` names it.
             what: it can, as a verb phrase.
+            in_demo: a server without logins can do it as well.
 
         Raises:
             ServerError: it cannot.
@@ -189,7 +192,7 @@ class Client:
         info = await self.api.info_with_retry()
         if feature in info.features:
             return
-        if info.demo:
+        if info.demo and not in_demo:
             reason = f"This server runs in demo mode, without logins, and cannot {what}."
             raise ServerError(reason, hint="`subcli serve --auth` starts one with logins.")
         raise ServerError(f"This server cannot {what}.", hint="Is it up to date? `subcli doctor` shows its version.")
@@ -200,7 +203,7 @@ class Client:
         async def ask(name: str) -> list[Any]:
             return await self.api.submissions(limit=limit, problem=name)
 
-        entries = await self._with_id(problem, None, ask)
+        entries = await self.with_id(problem, None, ask)
         if all(_is_for(entry, {problem}) for entry in entries):
             return entries
         names = {problem}
@@ -364,8 +367,8 @@ class _FeedCalls:
                 found.append({**row, "submission_id": number})
         return found
 
-    async def events(self, submission_id: int, after_seq: int) -> EventLog:
-        return await self._api.events(submission_id, after_seq)
+    async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
+        return await self._api.events(submission_id, after_seq, epoch)
 
 
 def _as_handshake(failed: RequestFailed) -> Blocked | Lost | Refused:

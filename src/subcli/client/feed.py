@@ -69,7 +69,7 @@ class FeedRest(Protocol):
         """The latest submissions that match, as the server lists them, with an integer ``submission_id``."""
         ...
 
-    async def events(self, submission_id: int, after_seq: int) -> EventLog:
+    async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         """The whole log of one of them after ``after_seq``."""
         ...
 
@@ -239,7 +239,8 @@ class FeedSession:
 
     async def _fill(self, submission_id: int) -> Heard:
         """Read what follows in the log of a submission."""
-        log = await self._rest.events(submission_id, self.feed.watches[submission_id].last_seq)
+        watch = self.feed.watches[submission_id]
+        log = await self._rest.events(submission_id, watch.last_seq, watch.epoch)
         return self.feed.fill(submission_id, events_from_log(log.events), log.epoch, log.last_seq)
 
     async def _catch_up(self, *, adopting: bool = False) -> tuple[Sequence[Item], Input]:

@@ -368,7 +368,9 @@ class Session:
     async def _fill_hole(self) -> tuple[Sequence[Message], Input | None]:
         """Fetch what is missing before the events that came too early."""
         try:
-            found = await fetch_hole(self._api, self.watch.submission_id, self.watch.last_seq, self._output_after)
+            found = await fetch_hole(
+                self._api, self.watch.submission_id, self.watch.last_seq, self._output_after, self.watch.epoch
+            )
         except RequestFailed:
             # The replay of the next connection closes the hole as well (contract, section 7).
             self.watch.drop_held()
@@ -387,7 +389,9 @@ class Session:
         """What was missed, from the event log, else from snapshot and results."""
         asked_with = self._authenticator.token()
         try:
-            fetched = await fetch_missed(self._api, self.watch.submission_id, self.watch.last_seq, self._output_after)
+            fetched = await fetch_missed(
+                self._api, self.watch.submission_id, self.watch.last_seq, self._output_after, self.watch.epoch
+            )
         except RequestFailed as failed:
             # It is still missing, and new events would keep the silence from being noticed: ask again soon.
             self._heartbeat.schedule_catch_up(_now() + QUIET_S)

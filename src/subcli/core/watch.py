@@ -60,7 +60,7 @@ from subcli.shared.messages import (
     TestResult,
     Unknown,
 )
-from subcli.shared.protocol import STATUS_RANKS
+from subcli.shared.protocol import STATUS_RANKS, submission_part
 
 T = TypeVar("T")
 
@@ -104,6 +104,8 @@ class Watch:
         after_seq: events up to this one count as seen.
         output_after: the same for pieces of output.
         epoch: the name of the log that they belong to, if it is known.
+        origin: the name that a log of this submission once had, if it is known: it may have another one since it was
+            judged again, but not one that belongs to another submission.
         problem, language, url: shown only.
     """
 
@@ -114,6 +116,7 @@ class Watch:
         after_seq: int = 0,
         output_after: int = 0,
         epoch: str | None = None,
+        origin: str | None = None,
         problem: str | None = None,
         language: str | None = None,
         url: str | None = None,
@@ -122,6 +125,7 @@ class Watch:
         self.last_seq = after_seq
         self.last_output = output_after
         self.epoch = epoch
+        self._origin = origin
         self.replaced = False
         self.problem = problem
         self.language = language
@@ -238,10 +242,13 @@ class Watch:
         """Take the name of the log if none is known yet; otherwise it must be the same."""
         if not isinstance(epoch, str) or not epoch:
             return
-        if self.epoch is None:
+        if self.epoch is None and self._is_ours(epoch):
             self.epoch = epoch
         elif self.epoch != epoch:
             self._replace()
+
+    def _is_ours(self, epoch: str) -> bool:
+        return self._origin is None or submission_part(epoch) == submission_part(self._origin)
 
     def _replace(self) -> None:
         self.replaced = self.verdict is None

@@ -66,6 +66,7 @@ _NOTES: Final = {
     "compared_to": "The verdict compared with your previous submission to the same problem that was judged to its end; "
     "only from servers that compare, and not for the first one.",
     "previous": "The id of that submission.",
+    "previous_run": "If the submission was judged again: its own run that this one is compared with.",
     "newly_passing": "How many tests pass now and did not before.",
     "newly_failing": "How many tests passed before and fail now.",
     "slower": "How many tests pass as before, but take at least twice as long, and 50 ms longer.",
@@ -113,8 +114,11 @@ def _objects() -> dict[str, Any]:
     return {
         "status": _status(),
         "trace": _object({"trace": _trace()}),
-        "list": _object({"submissions": _OBJECTS}),
+        "list": _list(),
         "cancel": _object({"cancel": _OBJECT}),
+        "rejudge": _object({"rejudge": _rejudge()}),
+        "results": _object({"problem": _TEXT, "results": _OBJECTS}),
+        "source": _object({"source": _source()}),
         "open": _object({"open": _OBJECT}),
         "problems": _object({"problems": _OBJECTS}),
         "languages": _object({"languages": _OBJECTS}),
@@ -138,6 +142,12 @@ def _objects() -> dict[str, Any]:
         "check": _object({"check": _OBJECT}),
         "completion": _object({"completion": _OBJECT}),
     }
+
+
+def _list() -> dict[str, Any]:
+    cursor = {**_TEXT, "description": "For `--cursor`, if there are more; only with filters, `--all` or `--user`."}
+    listed = _object({"submissions": _OBJECTS})
+    return {**listed, "properties": {**listed["properties"], "next_cursor": cursor}}
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
@@ -244,6 +254,26 @@ def _doctor() -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _rejudge() -> dict[str, Any]:
+    required: dict[str, Any] = {
+        "dry_run": {"type": "boolean"},
+        "matched": {**_COUNT, "description": "Submissions with a verdict."},
+        "unfinished": {**_COUNT, "description": "Submissions without one, which are left alone."},
+        "queued": {**_COUNT, "description": "How many wait for their new judging now."},
+    }
+    optional: dict[str, Any] = {
+        "verdicts": {**_OBJECT, "description": "How many with each verdict."},
+        "users": {**_COUNT, "description": "Whose they are."},
+        "key": {**_TEXT, "description": "For `--key`, to repeat the command."},
+    }
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+def _source() -> dict[str, Any]:
+    fields = {"submission_id": _INTEGER, "directory": _TEXT, "files": {"type": "array", "items": _TEXT}}
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
 def _trace() -> dict[str, Any]:
     """How a test on several nodes failed; it comes from a server, so its fields are documented but not promised."""
     ours = {"submission_id": _INTEGER, "test_id": _OPTIONAL_TEXT, "test_name": _TEXT}
@@ -266,4 +296,9 @@ def _status() -> dict[str, Any]:
         "compared_to": _comparison("object", "null"),
         "tests": _OBJECTS,
     }
-    return _object(fields)
+    runs = {
+        "run": {"type": ["integer", "null"], "description": "Which judging this is about, from 1."},
+        "runs": {"type": ["array", "null"], "items": _OBJECT, "description": "All judgings, oldest first."},
+    }
+    status = _object(fields)
+    return {**status, "properties": {**status["properties"], **runs}}

@@ -81,6 +81,7 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         previous: the id of that submission.
+        previous_run: if this one was judged again: its own run with which it is compared, and not another submission.
         newly_passing: how many tests pass now and did not before; ``newly_failing`` and ``slower`` likewise.
         tests: the first of them.
     """
@@ -90,6 +91,7 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     newly_failing: int = 0
     slower: int = 0
     tests: tuple[ChangedTest, ...] = ()
+    previous_run: int | None = None
 
 
 class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -51,6 +51,14 @@ STATUS_RANKS: Final = {
 """How far a submission with this status has come."""
 
 
+_SUBMISSION_CHARS: Final = 16
+
+
+def submission_part(epoch: str) -> str:
+    """What the names of the logs of all runs of a submission have in common (docs/protocol.md, "Runs")."""
+    return epoch[:_SUBMISSION_CHARS]
+
+
 class CloseCode(IntEnum):
     """Close codes (RFC 6455 section 7.4; specification, "Error Handling")."""
 

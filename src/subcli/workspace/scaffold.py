@@ -1,7 +1,7 @@
-"""Creates the directory for ``subcli init``: the files that the server offers, and a ``.subcli.toml``.
+"""Writes what a server offers: a directory for ``subcli init`` with its ``.subcli.toml``, or submitted code.
 
 Neither the server's file names nor the directory's links, which may be a stranger's, are trusted: nothing is written
-outside the directory or through a link, no hidden file is created and no existing file is overwritten.
+outside the directory or through a link, no hidden file is created, and an existing file is overwritten only on request.
 """
 
 from __future__ import annotations
@@ -80,11 +80,58 @@ def write_new(directory: Path, texts: Mapping[PurePosixPath, str], hint: str) ->
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             # "x" does not follow a link created in the meantime.
-            with path.open("x", encoding="utf-8") as file:
+            with path.open("x", encoding="utf-8", errors="replace", newline="") as file:
                 file.write(text)
     except OSError as error:
-        raise UsageError(f"{directory} cannot be written: {error.strerror or error}.", hint="Choose another.") from None
+        raise _cannot_write(directory, error) from None
     return [directory / name for name in texts]
+
+
+def write_submission(directory: Path, files: Mapping[str, str], *, force: bool = False) -> list[Path]:
+    """Write what was submitted, as :func:`make_workspace` does with what the server offers.
+
+    Args:
+        directory: Created if it does not exist.
+        files: Maps each path within the directory to its text.
+        force: Replace files that exist. Links are never followed.
+
+    Returns:
+        The paths written, in order.
+
+    Raises:
+        UsageError: A file already exists, a link or a directory is in the way, or the directory cannot be written.
+        ServerError: The server offers too many files, or an unsafe file name.
+    """
+    if len(files) > _MAX_FILES:
+        raise ServerError(f"The server offers {len(files)} files; the limit is {_MAX_FILES}.")
+    texts = {_inside(name): text for name, text in files.items()}
+    if not force:
+        return write_new(directory, texts, "Choose another directory, or add `--force`.")
+    _check_links(directory, texts, "Choose another directory.")
+    try:
+        for name, text in texts.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "w", encoding="utf-8", errors="replace", newline="", opener=_open_no_link) as file:
+                file.write(text)
+    except OSError as error:
+        raise _cannot_write(directory, error) from None
+    return [directory / name for name in texts]
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a file with this name may be written: within the directory, and neither it nor a parent is hidden."""
+    parts = name.split("/")
+    is_plain = all(part and not part.startswith(".") and part.isprintable() and "\\" not in part for part in parts)
+    return is_plain and not PurePosixPath(name).is_absolute() and len(name) <= 200
+
+
+def _cannot_write(directory: Path, error: OSError) -> UsageError:
+    return UsageError(f"{directory} cannot be written: {error.strerror or error}.", hint="Choose another.")
 
 
 def _check_links(directory: Path, names: Iterable[PurePosixPath], hint: str) -> None:
@@ -97,15 +144,9 @@ def _check_links(directory: Path, names: Iterable[PurePosixPath], hint: str) -> 
 
 
 def _inside(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    parts = name.split("/")
-    if (
-        path.is_absolute()
-        or not all(part and not part.startswith(".") and part.isprintable() and "\\" not in part for part in parts)
-        or len(name) > 200
-    ):
+    if not is_safe_name(name):
         raise ServerError(f"The server offers a file with an unsafe name: {name[:80]!r}.", hint="Nothing was written.")
-    return path
+    return PurePosixPath(name)
 
 
 def _project_file(problem: str, language: str, submitted: Sequence[str], test: Mapping[str, Any] | None) -> str:

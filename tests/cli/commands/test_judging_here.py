@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from subcli.cli.main import run
+from tests.hang import HANG_S
 
 TESTS = """
 import os, shlex, subprocess
@@ -153,7 +154,7 @@ def test_interrupted(problem: Path) -> None:
     with subprocess.Popen(command, cwd=problem.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         _until(pid_file.exists)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert b"Nothing keeps running" in err
     assert b"subcli watch" not in err
@@ -171,7 +172,7 @@ def _is_alive(pid: int) -> bool:
 
 def _until(is_true: object) -> None:
     assert callable(is_true)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -19,6 +19,7 @@ from subcli.core.watch import Watch
 from subcli.output.view import Ending, NullView
 from tests.cli.sessions import polling, scripted
 from tests.cli.streams import captured
+from tests.hang import HANG_S
 
 
 class Endings(NullView):
@@ -43,7 +44,7 @@ async def follow(
     """Follow sessions; the exit code, and how each ended."""
     view = view or Endings()
     notices = StderrNotices(Common(), len(sessions) > 1, captured(Path()).streams)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         code = await follow_all(
             sessions, view, notices, options or Options(), interrupts or Interrupts(), captured(Path()).streams
         )

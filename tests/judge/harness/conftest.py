@@ -10,6 +10,7 @@ import pytest
 from subcli.judge.harness.module import Modules, install, module
 from subcli.judge.harness.node import NodePlan
 from subcli.judge.process.starter import StartPlan, clean_environment
+from tests.hang import HANG_S
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Makes the modules of a solution with this text, in use by a test."""
     made: list[Modules] = []
 
-    def make(source: str, *, answer_seconds: float = 20) -> Modules:
+    def make(source: str, *, answer_seconds: float = HANG_S) -> Modules:
         (tmp_path / "main.py").write_text(source, encoding="utf-8")
         start = StartPlan((), clean_environment(tmp_path), str(tmp_path))
         plan = NodePlan(start, ("/usr/bin/python3", "main.py"), output_kb=64, answer_seconds=answer_seconds)

@@ -20,6 +20,7 @@ from subcli.judge import load_problems
 from subcli.judge.check import check_problem, checks
 from subcli.judge.sandbox.probe import probe
 from subcli.judge.scaffold import UnknownLanguage, scaffold
+from tests.hang import HANG_S
 from tests.judge.judging import Run
 
 GOOD = """
@@ -332,7 +333,7 @@ def spinning(tmp_path: Path) -> Iterator[list[str]]:
 def test_local_tests_leave_no_process(tmp_path: Path, spinning: list[str]) -> None:
     """Whatever the program answered to the first command."""
     done = subprocess.run(
-        spinning, cwd=tmp_path, env={"SUBCLI_SOLUTION": "lru.py"}, capture_output=True, text=True, timeout=60
+        spinning, cwd=tmp_path, env={"SUBCLI_SOLUTION": "lru.py"}, capture_output=True, text=True, timeout=HANG_S
     )
     assert done.stdout.count("\nnot ok ") == 9, done
     assert "I am at a loss" in done.stdout
@@ -349,8 +350,8 @@ def test_local_tests_take_their_program_with_them(tmp_path: Path, spinning: list
         while not list(tmp_path.glob("pid.*")):
             time.sleep(0.01)
         tests.send_signal(number)
-        tests.wait(timeout=30)
-    deadline = time.monotonic() + 30
+        tests.wait(timeout=HANG_S)
+    deadline = time.monotonic() + HANG_S
     while _alive(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert _alive(tmp_path) == []

@@ -19,6 +19,7 @@ from subcli.judge.process import host
 from subcli.judge.process.host import empty
 from subcli.judge.process.starter import StartPlan
 from subcli.judge.supervise.host_process import Collector, HostFault, HostProcess, Ran
+from tests.hang import HANG_S
 
 LOCAL = StartPlan(prefix=(), environment={"PATH": os.environ["PATH"]}, directory="/")
 
@@ -186,7 +187,7 @@ async def test_a_stop_ends_a_program_and_what_it_started(tmp_path: Path) -> None
     async with hosting(tmp_path) as (process, _):
         script = f"setsid sh -c 'echo up; touch {tmp_path}/up; exec sleep 600' & wait"
         running = asyncio.ensure_future(play(process, "sh", "-c", script))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while not (tmp_path / "up").exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             process.stop()

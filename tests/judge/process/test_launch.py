@@ -19,6 +19,7 @@ import pytest
 
 from subcli.judge.process.launch import _KeepingPump
 from subcli.judge.process.starter import CONFINING, LAUNCH
+from tests.hang import HANG_S
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 
@@ -57,7 +58,7 @@ class Running:
 
     def end(self) -> tuple[bytes, bytes]:
         """What the solution wrote, once it has ended."""
-        output, errors = self.process.communicate(timeout=60)
+        output, errors = self.process.communicate(timeout=HANG_S)
         return output, errors
 
     @property

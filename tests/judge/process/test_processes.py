@@ -28,6 +28,7 @@ from subcli.judge.process.processes import (
     sandboxes_below,
     started_from,
 )
+from tests.hang import HANG_S
 
 HEAD = """
 import os, signal, subprocess, sys, threading, time
@@ -55,7 +56,7 @@ IDLE = "print('ready', flush=True); import sys; sys.stdin.read()"
 def told(body: str) -> str:
     """What a subreaper of its own says; it must not be this process, which has children of other tests."""
     code = textwrap.dedent(HEAD) + f"IDLE = {IDLE!r}\n" + textwrap.dedent(body) + "\nend()\n"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -238,7 +239,7 @@ def test_what_the_kernel_says_of_a_process(tmp_path: Path) -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.001)

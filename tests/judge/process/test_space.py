@@ -17,6 +17,7 @@ import pytest
 from subcli.judge.problem import ResourceLimits
 from subcli.judge.process.shortage import is_shortage
 from subcli.judge.process.space import Space, SpaceWatch
+from tests.hang import HANG_S
 
 LIMITS = ResourceLimits(disk_mb=64, files=1000)
 LD = "/usr/bin/ld: final link failed: No space left on device"
@@ -54,7 +55,7 @@ def on_a_small_disk(size: int, directory: Path, script: str, *words: str) -> lis
     if shutil.which("bwrap") is None or subprocess.run([*mounted, "true"], check=False, capture_output=True).returncode:
         pytest.skip("needs a bubblewrap that works")
     command = [*mounted, "--setenv", "TMPDIR", str(directory), sys.executable, "-c", script, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=HANG_S)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -26,6 +26,7 @@ from subcli.judge.process.starter import (
     spawn,
     start_own,
 )
+from tests.hang import HANG_S
 
 LIMITS = ResourceLimits(memory_mb=100, build_memory_mb=300, file_size_mb=5)
 BOUNDED = Language(name="python", source="a.py", run=("true",))
@@ -179,7 +180,7 @@ def test_process_under_a_plan(tmp_path: Path) -> None:
     os.set_inheritable(closed, True)
     script = 'cat; pwd; echo "$X $Y $Z"; ls /proc/$$/fd | tr "\\n" " "; echo complaint >&2'
     process = spawn(plan, ["/bin/sh", "-c", script], pass_fds=[kept], extra_environment={"Z": "more"})
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=HANG_S)
     directory, variables, descriptors = output.decode().splitlines()
     assert (directory, variables, errors) == (str(tmp_path), "plan prefixed more", b"complaint\n")
     assert set(descriptors.split()) - {"10", "255"} == {"0", "1", "2", str(kept)}

@@ -20,6 +20,7 @@ import pytest
 
 from subcli.judge.process.processes import descendants
 from subcli.judge.process.workplace import remove_leftovers, workplace
+from tests.hang import HANG_S
 
 JUDGE = """
 import asyncio
@@ -258,7 +259,7 @@ def test_a_directory_that_others_may_rename_in(temporary: Path) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.02)

@@ -26,6 +26,7 @@ import pytest
 
 from subcli.judge.process.processes import kill_all, started_from
 from subcli.judge.sandbox.view import enterable
+from tests.hang import HANG_S
 
 HERE = Path(__file__).parent
 ORDINARY = 54_321
@@ -457,7 +458,7 @@ def test_system_calls_succeed_without_a_sandbox(world: World, identity: str) -> 
     world.root.chmod(0o711)
     os.chown(world.root / "tmp", world.owner, world.owner)
     command = [*as_user(world.owner), str(program), "all"]
-    done = subprocess.run(command, cwd=world.root / "tmp", capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=world.root / "tmp", capture_output=True, text=True, timeout=HANG_S, check=True)
     got = json.loads(done.stdout)
     assert set(C_REAL) <= set(got["succeeded"])
 

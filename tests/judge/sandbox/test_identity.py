@@ -12,6 +12,7 @@ from subcli.judge.process.confine import FIRST_APART
 from subcli.judge.process.starter import CONFINE
 from subcli.judge.sandbox import identity
 from subcli.judge.sandbox.identity import next_user, node_option
+from tests.hang import HANG_S
 
 SHOW = "import os; print(os.getresuid(), os.getresgid(), os.getgroups(), flush=True); input()"
 
@@ -29,7 +30,7 @@ def test_each_node_has_a_user_of_its_own() -> None:
         assert node.stdout is not None
         shown.append(node.stdout.readline().decode().strip())
     for node in nodes:
-        node.communicate(b"\n", timeout=30)
+        node.communicate(b"\n", timeout=HANG_S)
     assert shown == [f"{(each,) * 3} {(user,) * 3} []" for each in users]
     assert users[0] != users[1]
     assert user not in users

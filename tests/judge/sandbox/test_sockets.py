@@ -15,6 +15,7 @@ from subcli.judge import Language, Problem, ResourceLimits, load_problem
 from subcli.judge.process.starter import spawn
 from subcli.judge.process.workplace import workplace
 from subcli.judge.sandbox.probe import probe
+from tests.hang import HANG_S
 
 TRIES = """
 import asyncio, json, os, socket
@@ -57,7 +58,7 @@ def tried(network: bool) -> dict[str, Any]:
             found.starter.open(work, problem, language) as plans,
             spawn(plans.run, (sys.executable, "-S", "-c", TRIES), stderr=subprocess.STDOUT) as process,
         ):
-            said, _ = process.communicate(timeout=60)
+            said, _ = process.communicate(timeout=HANG_S)
     result: dict[str, Any] = json.loads(said)
     assert result.pop("network") != os.readlink("/proc/self/ns/net")
     return result

@@ -22,12 +22,13 @@ from subcli.judge.process.processes import descendants
 from subcli.judge.process.starter import Plans
 from subcli.judge.process.text import Tail, cut
 from subcli.judge.supervise.template import start_supervisor
+from tests.hang import HANG_S
 from tests.judge.judging import Below, MakeNode, MakeProblem, Run
 
 LONG = "import time\ndef test_long(make_cluster):\n    make_cluster(1)\n    time.sleep(60)\n"
 
 
-async def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def _until(condition: Callable[[], bool], seconds: float = HANG_S) -> None:
     for _ in range(round(seconds / 0.02)):
         if condition():
             return
@@ -185,7 +186,7 @@ while len(descendants(os.getpid())) < 60:
     pass
 print(kill_descendants(os.getpid()), [p for p in descendants(os.getpid()) if p.is_alive])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG_S, check=True)
     assert done.stdout.split() == ["True", "[]"]
 
 

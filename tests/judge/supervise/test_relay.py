@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from subcli.judge.supervise.relay import Relay, Transcript
+from tests.hang import HANG_S
 
 
 def has_ended() -> bool:
@@ -19,7 +20,7 @@ def has_ended() -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the event loop run until something is so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)
 

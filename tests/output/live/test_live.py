@@ -26,6 +26,7 @@ from subcli.output.live.summary import faults
 from subcli.output.live.view import LiveView
 from subcli.output.text.lines import Line
 from subcli.output.view import Ending
+from tests.hang import HANG_S
 from tests.output.playhouse.calls import calls_of
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import NAMES, TWICE, Clock, Stage, many, ten
@@ -334,7 +335,7 @@ def environment() -> dict[str, str]:
 def read_until(descriptor: int, what: bytes) -> bytes:
     """Read from a terminal up to ``what``."""
     seen = b""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANG_S
     while what not in seen:
         assert time.monotonic() < deadline, seen
         if select.select([descriptor], [], [], 0.1)[0]:
@@ -387,7 +388,7 @@ class Tmux:
         return self("capture-pane", "-p", "-S", "-500")
 
     def wait_for(self, what: str, *, gone: bool = False) -> str:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_S
         while (what in self("capture-pane", "-p")) is gone:
             assert time.monotonic() < deadline, self.all()
             time.sleep(0.05)
@@ -411,7 +412,7 @@ def test_terminal_that_rewraps_its_lines_is_followed(tmux: Tmux) -> None:
     for size in ("60x24", "40x24", "120x30", "50x10", "80x12", "200x50", "80x24"):
         columns, lines = size.split("x")
         tmux("resize-window", "-x", columns, "-y", lines)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_S
         while not _is_drawn_once(tmux, int(lines)):
             assert time.monotonic() < deadline, f"{size}\n{tmux.all()}"
             time.sleep(0.05)

@@ -18,6 +18,7 @@ import pyte
 from rich.console import Console
 
 from subcli.output.terminal.console import make_console
+from tests.hang import HANG_S
 
 HISTORY = 20_000
 
@@ -98,7 +99,7 @@ class Terminal:
         mark = f"\x1b]0;{time.monotonic_ns()}\x07"
         self.file.write(mark)
         self.file.flush()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + HANG_S
         while mark.encode() not in self.raw:
             assert time.monotonic() < deadline, "the terminal swallowed something"
             time.sleep(0.0005)

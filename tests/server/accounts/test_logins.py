@@ -29,6 +29,7 @@ from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer,
 from subcli.server.limits import LimitedError, MemoryLimiter
 from subcli.server.log.store import Store
 from subcli.server.settings import PasswordCost, ServerLimits
+from tests.hang import HANG_S
 from tests.server.clock import Clock
 from tests.server.conftest import CHEAP, KEY, PASSWORD
 
@@ -552,7 +553,7 @@ async def test_expired_sessions_are_deleted_by_a_job(
     token = (await logins.with_password("ada", PASSWORD, "")).refresh_token
     clock.now += LIMITS.refresh_token_s + 1
     running = asyncio.create_task(logins.run())
-    await asyncio.wait_for(done.wait(), 30)
+    await asyncio.wait_for(done.wait(), HANG_S)
     running.cancel()
     assert accounts.session_of(token) is None
     assert "expired sessions cannot be deleted: no connection" in caplog.messages

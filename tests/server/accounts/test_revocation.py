@@ -18,6 +18,7 @@ from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.permissions import Role
 from subcli.server.accounts.revocation import OpenSessions
 from subcli.server.log.store import Store
+from tests.hang import HANG_S
 
 pytestmark = pytest.mark.every_backend
 
@@ -74,13 +75,13 @@ async def test_sockets_end_with_their_session(start: Callable[..., Any], bus: st
             watchers[name] = [await watch(live, submission_id, granted) for live in gateways]
         await end(one, granted)
         for watcher in watchers["bob"]:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(HANG_S):
                 with suppress(ConnectionClosed):
                     async for _ in watcher:
                         pass
             assert (watcher.close_code, watcher.close_reason) == (4003, "session ended")
         for watcher in watchers["ada"]:
-            await asyncio.wait_for(await watcher.ping(), 30)
+            await asyncio.wait_for(await watcher.ping(), HANG_S)
 
 
 async def test_sockets_survive_a_database_that_does_not_answer(
@@ -104,11 +105,11 @@ async def test_sockets_survive_a_database_that_does_not_answer(
     running = asyncio.create_task(sessions.run())
     ended = asyncio.Event()
     with sessions.watched(session.id, ended.set):
-        await asyncio.wait_for(failed.wait(), 30)
+        await asyncio.wait_for(failed.wait(), HANG_S)
         assert not ended.is_set()
         accounts.end_session(session.id)
         monkeypatch.setattr(accounts, "open_among", open_among)
-        await asyncio.wait_for(ended.wait(), 30)
+        await asyncio.wait_for(ended.wait(), HANG_S)
     running.cancel()
     assert "the sessions of open sockets cannot be checked: no connection" in caplog.messages
 
@@ -131,7 +132,7 @@ async def test_socket_that_is_closed_during_the_check(
     with sessions.watched("other", partial(told.append, "other")):
         with sessions.watched("closed", partial(told.append, "closed")):
             checking = asyncio.create_task(sessions.check())
-            await asyncio.wait_for(asked.wait(), 30)
+            await asyncio.wait_for(asked.wait(), HANG_S)
         answering.set()
         await checking
     assert told == ["other"]

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
 from subcli.server.settings import ServerLimits
+from tests.hang import HANG_S
 from tests.server.accounts.forgery import claims_of, forged, malformed, part_of, raw_signed, sign
 from tests.server.clock import Clock
 from tests.server.conftest import KEY
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.every_backend
 
 
 async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         with suppress(ConnectionClosed):
             async for _ in socket:
                 pass

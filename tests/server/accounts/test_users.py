@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from subcli.cli.main import run
+from tests.hang import HANG_S
 
 SUBCLI = [sys.executable, "-m", "subcli"]
 PASSWORD = "correct horse"
@@ -39,7 +40,7 @@ def user(tmp_path: Path, env: dict[str, str]) -> Run:
             env=env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_S,
         )
 
     return run
@@ -66,16 +67,16 @@ def serve(tmp_path: Path, env: dict[str, str]) -> Iterator[Callable[..., str]]:
 
     yield start
     for process in running:
-        process.communicate(timeout=15)
+        process.communicate(timeout=HANG_S)
 
 
 def log_in(url: str, name: str, password: str = PASSWORD) -> httpx.Response:
-    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+    with httpx.Client(base_url=url, trust_env=False, timeout=HANG_S) as http:
         return http.post("/api/auth/token", data={"grant_type": "password", "username": name, "password": password})
 
 
 def me(url: str, token: str) -> int:
-    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+    with httpx.Client(base_url=url, trust_env=False, timeout=HANG_S) as http:
         return http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
@@ -153,7 +154,10 @@ def type_at(words: Sequence[str], env: Mapping[str, str], answers: Sequence[tupl
     """Answer the questions of a command on a terminal. Returns its exit code and what the terminal showed."""
     child, terminal = pty.fork()
     if not child:
-        os.execvpe(SUBCLI[0], [*SUBCLI, *words], dict(env))
+        try:
+            os.execvpe(SUBCLI[0], [*SUBCLI, *words], dict(env))
+        finally:
+            os._exit(127)  # an exception would run the rest of the tests twice
     seen = b""
     for prompt, answer in answers:
         while prompt not in seen:

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from subcli.server.accounts.permissions import Role
 from subcli.server.observe import audit
 from subcli.shared.opaque_token import PATTERN, is_well_formed
+from tests.hang import HANG_S
 from tests.server.conftest import PASSWORD
 
 pytestmark = pytest.mark.every_backend
@@ -86,7 +87,7 @@ async def test_a_token_works_for_weeks(
         assert words in response.json()["detail"]
         watcher = await live.watch(submission_id, additional_headers=bearer(token))
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(watcher.recv(), 30)
+            await asyncio.wait_for(watcher.recv(), HANG_S)
         assert (watcher.close_code, watcher.close_reason) == (4003, words)
         live.http.headers["Authorization"] = login
         await live.be("ada")
@@ -134,7 +135,7 @@ async def test_use_is_recorded_once_a_minute(start: Any, calendar: Calendar, mon
 
 async def closed(watcher: Any) -> None:
     """Wait for the server to close a socket."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         with suppress(ConnectionClosed):
             async for _ in watcher:
                 pass
@@ -156,7 +157,7 @@ async def test_sockets_end_with_their_token(start: Any, end: Any) -> None:
         submission_id = await live.submit("wait")
         token = (await create(live))["token"]
         watcher = await live.watch(submission_id, f"?token={token}")
-        await asyncio.wait_for(watcher.recv(), 30)
+        await asyncio.wait_for(watcher.recv(), HANG_S)
         await end(live, token)
         await closed(watcher)
         assert watcher.close_code == 4003
@@ -257,7 +258,9 @@ async def test_a_link_shows_one_submission(start: Any, calendar: Calendar, sql: 
         assert (await live.http.get(f"/api/submissions/{other}", headers=headers)).status_code == 404
         assert (await live.http.get("/api/submissions?all=true", headers=headers)).status_code == 403
         feed = await live.sockets.enter_async_context(
-            connect(f"{live.url.replace('http', 'ws')}/ws/feed", additional_headers=headers, proxy=None)
+            connect(
+                f"{live.url.replace('http', 'ws')}/ws/feed", additional_headers=headers, proxy=None, open_timeout=HANG_S
+            )
         )
         await closed(feed)
         assert (feed.close_code, feed.close_reason) == (4003, "a link shows no feed")
@@ -292,13 +295,13 @@ async def test_links_are_revoked_together(start: Any) -> None:
         # Those who follow a link have places of their own.
         watcher = await live.watch(submission_id, additional_headers=bearer(tokens[0]))
         for each in (owner, watcher):
-            assert '"seq":1' in await asyncio.wait_for(each.recv(), 30)
+            assert '"seq":1' in await asyncio.wait_for(each.recv(), HANG_S)
         rows = (await live.http.get(f"/api/submissions/{submission_id}/links")).json()["links"]
         assert len(rows) == 2
         assert (await live.http.delete(f"/api/submissions/{submission_id}/links")).json() == {"revoked": 2}
         await closed(watcher)
         assert watcher.close_code == 4003
-        await asyncio.wait_for(await owner.ping(), 30)
+        await asyncio.wait_for(await owner.ping(), HANG_S)
         assert (await live.http.delete(f"/api/submissions/{submission_id}/links")).json() == {"revoked": 0}
 
 

@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from subcli.server.api.bodies import LargeBodies
+from tests.hang import HANG_S
 
 
 def request(length: int | None) -> Request:
@@ -30,5 +31,5 @@ async def test_large_bodies_of_a_user_wait(length: int | None) -> None:
             await asyncio.sleep(0)
         assert not fifth.done()
         fifth.cancel()
-    async with asyncio.timeout(30), bodies.place(request(length), 1):
+    async with asyncio.timeout(HANG_S), bodies.place(request(length), 1):
         pass

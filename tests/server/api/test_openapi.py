@@ -25,6 +25,10 @@ from subcli.shared import messages
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
+EXAMPLES = "25" if os.environ.get("SUBCLI_FUZZ") else "8"
+"""Of each route; `make soak` tries more."""
+
+
 @pytest.mark.thorough
 @pytest.mark.long
 @pytest.mark.skipif(find_spec("schemathesis") is None, reason="schemathesis is in the dev group")
@@ -37,7 +41,7 @@ async def test_schemathesis_finds_no_errors(start: Any, tmp_path: Path, logged_i
         await live.submit()
         command = [
             *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"),
-            *(f"{live.url}/openapi.json", "--checks", CHECKS, "--max-examples", "25"),
+            *(f"{live.url}/openapi.json", "--checks", CHECKS, "--max-examples", EXAMPLES),
             *("--phases", "coverage,fuzzing", "--seed", "1", "--generation-database", "none"),
             # Logging out would leave the rest with nothing but 401.
             *(("--exclude-path", "/api/auth/logout") if logged_in else ()),

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import Engine, event
 from websockets.exceptions import ConnectionClosed
 
+from tests.hang import HANG_S
+
 pytestmark = pytest.mark.every_backend
 
 CALLS = [
@@ -71,7 +73,7 @@ async def test_socket_hides_foreign_submissions(guarded: Any) -> None:
     for submission_id in (ended, running, absent):
         watcher = await guarded.watch(submission_id, additional_headers=headers)
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(watcher.recv(), 5)
+            await asyncio.wait_for(watcher.recv(), HANG_S)
         seen.append((watcher.close_code, watcher.close_reason))
     assert seen == [(4004, "submission not found")] * 3
 

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from subcli.server.accounts import permissions
 from subcli.server.accounts.permissions import Action, Credential, Role
+from tests.hang import HANG_S
 
 pytestmark = pytest.mark.every_backend
 
@@ -24,6 +25,7 @@ ALLOWED = {
     Action.CANCEL_OWN: {Credential.LOGIN, Credential.SUBMIT},
     Action.SHARE_OWN: {Credential.LOGIN},
     Action.READ_ANY: {Credential.LOGIN, Credential.SUBMIT, Credential.READ},
+    Action.REJUDGE: {Credential.LOGIN},
     Action.OWN_ACCOUNT: {Credential.LOGIN},
 }
 
@@ -32,7 +34,8 @@ ALLOWED = {
 def test_table(action: Action) -> None:
     """Each action, role and credential."""
     for role, credential in itertools.product(Role, Credential):
-        is_allowed = credential in ALLOWED[action] and (action is not Action.READ_ANY or role is not Role.STUDENT)
+        is_for_role = action not in (Action.READ_ANY, Action.REJUDGE) or role is not Role.STUDENT
+        is_allowed = credential in ALLOWED[action] and is_for_role
         assert permissions.may(role, credential, action) == is_allowed, (role, credential)
         if not is_allowed:
             assert permissions.refusal(credential, action).endswith((".", "?"))
@@ -61,6 +64,7 @@ def call(method: str, path: str, **more: Any) -> Call:
     return send
 
 
+COUNT = {"problem": "echo"}
 BODY = {"problem": "echo", "language": "python", "source_code": "print()"}
 CALLS: list[tuple[Action, int, Call]] = [
     (Action.SUBMIT, 201, call("POST", "/api/submissions", json=BODY)),
@@ -75,6 +79,11 @@ CALLS: list[tuple[Action, int, Call]] = [
     (Action.SHARE_OWN, 201, call("POST", "/api/submissions/{}/links", json={"expires_in": 60})),
     (Action.READ_ANY, 200, call("GET", "/api/submissions?all=true")),
     (Action.READ_ANY, 200, call("GET", "/api/submissions?user=other")),
+    (Action.READ_ANY, 200, call("GET", "/api/submissions?all=true&user=other&problem=echo&verdict=passed")),
+    (Action.READ_ANY, 200, call("GET", "/api/problems/echo/results")),
+    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json=COUNT)),
+    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json={"submissions": [10**9]})),
+    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json={**COUNT, "dry_run": False, "key": "a-key-of-a-test"})),
     (Action.OWN_ACCOUNT, 200, call("GET", "/api/auth/tokens")),
     (Action.OWN_ACCOUNT, 201, call("POST", "/api/auth/tokens", json={"name": "x", "scope": "read"})),
     (Action.OWN_ACCOUNT, 200, call("DELETE", "/api/auth/tokens/x")),
@@ -101,7 +110,8 @@ async def test_each_role_tries_everything(start: Any, role: Role, subtests: pyte
                     assert response.json()["detail"] == permissions.refusal(credential, action)
 
 
-FOREIGN = [("GET", ""), ("GET", "/files"), ("GET", "/tests"), ("GET", "/events"), ("POST", "/watch-token")]
+READ = [("GET", tail) for tail in ("", "?run=1", "/files", "/tests", "/events", "/events?run=1")]
+FOREIGN = [*READ, ("POST", "/watch-token")]
 CHANGES = [("POST", "/cancel"), ("GET", "/links"), ("POST", "/links"), ("DELETE", "/links")]
 
 
@@ -131,10 +141,10 @@ async def test_foreign_submissions(start: Any, role: Role, subtests: pytest.Subt
             watcher = await live.watch(foreign, additional_headers=headers)
             with subtests.test(credential=credential, socket=True):
                 if sees:
-                    assert '"seq":1' in await asyncio.wait_for(watcher.recv(), 30)
+                    assert '"seq":1' in await asyncio.wait_for(watcher.recv(), HANG_S)
                 else:
                     with pytest.raises(ConnectionClosed):
-                        await asyncio.wait_for(watcher.recv(), 30)
+                        await asyncio.wait_for(watcher.recv(), HANG_S)
                     assert (watcher.close_code, watcher.close_reason) == (4004, "submission not found")
         await live.be("owner")
         assert (await live.http.get(f"/api/submissions/{foreign}")).json()["final_status"] is None
@@ -142,7 +152,7 @@ async def test_foreign_submissions(start: Any, role: Role, subtests: pytest.Subt
 
 async def closed(watcher: Any) -> None:
     """Wait for the server to close a socket."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         with suppress(ConnectionClosed):
             async for _ in watcher:
                 pass
@@ -183,7 +193,7 @@ async def test_a_teacher_no_more(start: Any) -> None:
         await live.be("eve", Role.TEACHER)
         headers = {"Authorization": live.http.headers["Authorization"]}
         watcher = await live.watch(foreign, additional_headers=headers)
-        await asyncio.wait_for(watcher.recv(), 30)
+        await asyncio.wait_for(watcher.recv(), HANG_S)
         await asyncio.to_thread(live.accounts.users.set_role, "eve", Role.STUDENT)
         assert (await live.http.get(f"/api/submissions/{foreign}")).status_code == 404
         assert (await live.http.get("/api/auth/me")).json()["role"] == "student"
@@ -191,5 +201,5 @@ async def test_a_teacher_no_more(start: Any) -> None:
         assert watcher.close_code == 4003
         again = await live.watch(foreign, additional_headers=headers)
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(again.recv(), 30)
+            await asyncio.wait_for(again.recv(), HANG_S)
         assert again.close_code == 4004

@@ -94,8 +94,8 @@ async def test_a_worker_that_lost_its_claim_keeps_nothing(live: Any) -> None:
     claim = Claim(other, "echo", "python", {}, 1, row.fence, 1, "demo", 0.0, row.epoch)
     for text in (b"one", b"two"):
         store.run_traces.put(claim, ID, text)
-    assert store.run_traces.get(other, ID) == b"two"
-    assert store.run_traces.get(other, "x" * 10_000) is None
+    assert store.run_traces.get(other, ID, 1) == b"two"
+    assert store.run_traces.get(other, "x" * 10_000, 1) is None
     with pytest.raises(StaleFenceError):
         store.run_traces.put(replace(claim, fence=claim.fence - 1), ID, b"three")
     with pytest.raises(EndedError):

@@ -15,6 +15,7 @@ import pytest
 
 from subcli.server.edge.crowd import MAX_DESCRIPTORS, Crowd, room_for_clients
 from subcli.server.run.startup import raise_descriptor_limit
+from tests.hang import HANG_S
 
 TOTAL = 20
 ATTACKERS = 25
@@ -85,7 +86,7 @@ async def test_honest_client_beside_floods(start: Callable[..., Any], subtests: 
             with subtests.test(name):
                 writers = await open_connections(host, int(port), sent)
                 try:
-                    async with asyncio.timeout(60):
+                    async with asyncio.timeout(HANG_S):
                         # The first attempt counts, save while all connections are being served.
                         while not await is_answered(host, int(port)):
                             assert name in BUSY

@@ -13,6 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server.edge.origins import LoopbackOnly, RefusedOriginError, SameOrigin, normalize_origin, read_sender
+from tests.hang import HANG_S
 
 LISTED = "https://ide.example"
 
@@ -224,7 +225,7 @@ async def test_foreign_origins_are_refused(start: Callable[..., Any]) -> None:
             query = f"?token={granted['access_token']}"
             watcher = await live.watch(submission_id, query, additional_headers={"Origin": origin})
             with suppress(ConnectionClosed):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(HANG_S):
                     await watcher.recv()
             assert watcher.close_code == 4003
         assert len((await live.http.get("/api/submissions")).json()["submissions"]) == 1

@@ -11,6 +11,7 @@ import pytest
 
 from subcli.server.edge.slow_requests import RequestProtocol
 from subcli.server.edge.turns import Turns
+from tests.hang import HANG_S
 from tests.server.gateway.test_gateway import next_event
 
 BEGINNINGS = {
@@ -49,7 +50,7 @@ async def test_slow_requests_are_disconnected(live: Any, monkeypatch: pytest.Mon
             await asyncio.sleep(0.1)
             writer.write(b" ")
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         await asyncio.gather(*(until_cut(beginning) for beginning in BEGINNINGS.values()))
         # Longer than that by now, and still there.
         await watching.send("ping")
@@ -64,7 +65,7 @@ async def test_waiting_for_a_turn_is_not_slow(live: Any, monkeypatch: pytest.Mon
     ask = Turns.ask
     monkeypatch.setattr(Turns, "ask", lambda turns, client, begin: asked.set_result(begin))
     asking = asyncio.create_task(live.http.get("/healthz"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         begin = await asked
         monkeypatch.setattr(Turns, "ask", ask)
         begin.__self__._time_out()

@@ -12,6 +12,7 @@ import pytest
 
 from subcli.server.edge import slow_requests, turns
 from subcli.server.edge.turns import Turns
+from tests.hang import HANG_S
 
 
 class Served:
@@ -27,7 +28,7 @@ class Served:
             self.turns.ask(name[0], lambda name=name: self.order.append(name))  # type: ignore[misc]
 
     async def all(self, count: int) -> list[str]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while len(self.order) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         return self.order
@@ -195,7 +196,7 @@ async def test_refused_before_the_body(start: Callable[..., Any], monkeypatch: p
                 b"POST /api/submissions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
                 b"Authorization: %s\r\nContent-Length: 2000000\r\n\r\n" % authorization
             )
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(HANG_S):
                 assert (await reader.read(12)) == b"HTTP/1.1 " + status
                 with pytest.raises(ConnectionError):
                     await write_for_ever(writer)

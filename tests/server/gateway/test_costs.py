@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from subcli.server.log.records import encode_within
+from tests.hang import HANG_S
 from tests.server.conftest import result, update
 from tests.server.gateway.test_gateway import raw_watcher
 
@@ -49,7 +50,7 @@ async def watching(live: Any, stack: ExitStack, submission_id: int, count: int) 
 
 async def received(watcher: socket.socket, text: bytes) -> None:
     found = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while text not in found.replace(b" ", b""):
             found += await asyncio.get_running_loop().sock_recv(watcher, 65_536)
 

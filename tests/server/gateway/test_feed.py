@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server.log.records import Append
+from tests.hang import HANG_S
 from tests.server.conftest import Live, complete, make_problem, result, update
 
 pytestmark = pytest.mark.every_backend
@@ -32,7 +33,7 @@ class Feed:
         self.dropped: dict[int, int] = {}
 
     async def read_until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while not done():
                 self._sort(str(await self.socket.recv()))
 
@@ -63,7 +64,7 @@ class Feed:
         return all('"complete"' in self.texts.get(each, [""])[-1] for each in ids)
 
     async def code(self) -> tuple[int | None, str | None]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             with suppress(ConnectionClosed):
                 async for _ in self.socket:
                     pass
@@ -73,7 +74,7 @@ class Feed:
 async def feed(live: Live, query: str = "", **options: Any) -> Feed:
     url = f"{live.url.replace('http', 'ws')}/ws/feed{query}"
     options = {"compression": None, "proxy": None, **options}
-    return Feed(await live.sockets.enter_async_context(connect(url, **options)))
+    return Feed(await live.sockets.enter_async_context(connect(url, open_timeout=HANG_S, **options)))
 
 
 async def append(live: Live, submission_id: int, *batch: Any) -> None:
@@ -183,7 +184,7 @@ async def test_position_that_comes_late(live: Live) -> None:
     await followed.follow({"submission_id": number}, {"submission_id": 99_999})
     await followed.read_until(lambda: 99_999 in followed.dropped)
     await followed.socket.send("ping")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while (text := await followed.socket.recv()) != "pong":
             followed._sort(str(text))
     assert followed.texts[number] == told
@@ -229,7 +230,7 @@ async def test_what_is_ignored(live: Live, said: str | bytes) -> None:
         assert (await followed.code())[0] == 1008
         return
     await followed.socket.send("ping")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while await followed.socket.recv() != "pong":
             pass
 
@@ -351,3 +352,55 @@ async def test_two_gateways(start: Callable[..., Any]) -> None:
         numbers: Sequence[int] = [await there.submit() for _ in range(3)]
         await followed.read_until(lambda: followed.has_ended(numbers))
         assert followed.texts[numbers[0]] == await log(there, numbers[0])
+
+
+# -- judged again ---------------------------------------------------------------------------------
+
+
+async def again(live: Live, *numbers: int) -> None:
+    begun = await live.services.journal.judge_again(numbers, "a-key-of-a-test")
+    assert sorted(begun.records) == sorted(numbers)
+    for number in numbers:
+        live.services.queue.put(number)
+
+
+async def test_a_feed_that_was_interrupted_gets_the_run_that_it_followed(live: Live) -> None:
+    """The end of that log, and nothing of the next one; the cursor still holds."""
+    number = await live.submit("wait")
+    first = await feed(live)
+    live.judge.events.put_nowait(update("testing", total_tests=1))
+    await first.read_until(lambda: '"testing"' in first.texts.get(number, [""])[-1])
+    seen, epoch = json.loads(first.texts[number][-1])["seq"], first.announced[0]["epoch"]
+    await first.socket.close()
+    for each in (result("One"), complete()):
+        live.judge.events.put_nowait(each)
+    await live.ended(number)
+    await again(live, number)
+    second = await feed(live, f"?cursor={first.cursor}")
+    await second.follow({"submission_id": number, "after_seq": seen, "epoch": epoch})
+    await second.read_until(lambda: second.has_ended([number]))
+    assert [json.loads(text)["seq"] for text in second.texts[number]] == [seen + 1, seen + 2]
+    assert (second.ids, second.dropped) == ([], {})
+
+
+async def test_a_feed_begins_with_what_is_being_judged_again(live: Live) -> None:
+    """Under the name of its latest log, from its first event on; one that is open announces nothing."""
+    number = await live.submit("wait")
+    for each in (result("One"), complete()):
+        live.judge.events.put_nowait(each)
+    before = await live.ended(number)
+    early = await feed(live)
+    await early.read_until(lambda: early.cursor is not None)
+    await again(live, number)
+    late = await feed(live)
+    await late.read_until(lambda: bool(late.texts.get(number)))
+    [announced] = late.announced
+    event = json.loads(late.texts[number][0])
+    assert (event["seq"], event["run"], event["epoch"]) == (1, 2, announced["epoch"])
+    assert announced["epoch"] != before["epoch"]
+    for each in (result("One"), complete()):
+        live.judge.events.put_nowait(each)
+    await late.read_until(lambda: late.has_ended([number]))
+    fresh = await live.submit()
+    await early.read_until(lambda: early.has_ended([fresh]))
+    assert early.ids == [fresh]

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from subcli.server.log.records import Append
+from tests.hang import HANG_S
 from tests.server.conftest import update
 
 pytestmark = pytest.mark.every_backend
@@ -26,11 +27,11 @@ async def messages(socket: ClientConnection) -> list[dict[str, Any]]:
 
 
 async def next_event(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         return dict(json.loads(await socket.recv()))
 
 
-async def closed(socket: ClientConnection, seconds: float = 30) -> tuple[int | None, str | None]:
+async def closed(socket: ClientConnection, seconds: float = HANG_S) -> tuple[int | None, str | None]:
     async with asyncio.timeout(seconds):
         with suppress(ConnectionClosed):
             async for _ in socket:
@@ -143,7 +144,7 @@ async def test_unknown_path_is_404(live: Any) -> None:
     """It is the path that is wrong, such as a prefix that is there twice, and not the submission: HTTP, not 4004."""
     for path in ("/other", "/api/ws/submissions/1", "/ws", "/"):
         with pytest.raises(InvalidStatus) as refused:
-            await connect(live.url.replace("http", "ws") + path, compression=None, proxy=None)
+            await connect(live.url.replace("http", "ws") + path, compression=None, proxy=None, open_timeout=HANG_S)
         assert refused.value.response.status_code == 404
         assert json.loads(refused.value.response.body or b"") == {"detail": "Not Found"}
 
@@ -186,7 +187,7 @@ async def test_both_pings_are_answered(live: Any, ping: str) -> None:
     watcher = await live.watch(await live.submit("wait"))
     await next_event(watcher)
     await watcher.send(ping)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         assert await watcher.recv() == "pong"
 
 
@@ -198,7 +199,7 @@ async def test_unknown_messages_are_ignored(live: Any) -> None:
     for strange in (b"ping", "{", "[]", '"ping"', '{"type":"other"}', '{"type":["ping"]}', "PING", "", deep):
         await watcher.send(strange)
     await watcher.send("ping")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         assert await watcher.recv() == "pong"
 
 
@@ -337,7 +338,7 @@ async def test_flooding_client_does_not_starve_others(live: Any) -> None:
 
     turning = asyncio.create_task(turn())
     writer.write((b"\x81\x84" + MASKED + b"ping") * count)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while answers.count(b"\x81\x04pong") < count:
             answers += await reader.read(65_536)
     turning.cancel()
@@ -373,7 +374,7 @@ async def test_slow_reader_is_closed_with_1013(start: Callable[..., Any]) -> Non
                 {"type": "test_result", "test_name": f"{number}", "status": "passed", "output": "x" * 60_000}
             )
         live.judge.events.put_nowait({"type": "complete", "final_status": "passed", "summary": {}})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             events = await messages(healthy)
         assert seqs(events) == list(range(1, len(events) + 1))
         assert len(events) > count

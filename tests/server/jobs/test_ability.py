@@ -18,6 +18,7 @@ from subcli.judge import Job, Language, Problem, ResourceLimits, judge, load_pro
 from subcli.judge.grader.model import Grader
 from subcli.judge.process.space import Space
 from subcli.server.jobs.ability import Ability, try_out
+from tests.hang import HANG_S
 
 PLENTY = Space(1000, 1_000_000)
 
@@ -188,7 +189,7 @@ async def trying(ability: Ability) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -13,6 +13,7 @@ from subcli.server.jobs.ability import Ability
 from subcli.server.jobs.judging import Event
 from subcli.server.jobs.room import Room
 from subcli.server.jobs.service import Service, Standstill
+from tests.hang import HANG_S
 
 
 async def never(job: Job) -> AsyncIterator[Event]:
@@ -49,7 +50,7 @@ class Bench:
         pauses, was_out = len(self.pauses), bool(self.service.reason)
         self.slept.put_nowait(None)
         self.results.put_nowait(result)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while len(self.pauses) == pauses and bool(self.service.reason) == was_out:  # noqa: ASYNC110
                 await asyncio.sleep(0)
 

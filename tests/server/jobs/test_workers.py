@@ -29,6 +29,7 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Backbone
 from subcli.server.redis.connection import connect
 from subcli.server.settings import ServerLimits
+from tests.hang import HANG_S
 from tests.server.api.test_health import samples
 from tests.server.conftest import SELF_TEST, SHORT
 
@@ -410,7 +411,7 @@ class Bench:
         return [json.loads(item.text) for item in self.store.lookup.page(submission_id, 0, 1000).records]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANG_S
         while not condition():
             assert time.monotonic() < deadline, "did not happen"
             await asyncio.sleep(0.01)
@@ -569,7 +570,7 @@ async def test_a_worker_that_lost_its_claim_stops(workbench: Bench, monkeypatch:
     await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
     workbench.store.interruptions.take_back(10, running=True)
     assert workbench.store.leases.claim_next("another", ABLE, 3600) is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         await closed.wait()
     assert [event.get("status") for event in workbench.events(submission_id)] == ["pending", "testing", "pending"]
 
@@ -1009,7 +1010,7 @@ async def test_a_cancellation_reaches_the_worker_of_another_process(
     async with gateway.running(idle(), on_failure=print):
         await workbench.until(lambda: len(workbench.events(submission_id)) == 2)
         await gateway.journal.cancel(submission_id, DEMO_USER)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             await closed.wait()
     assert [event.get("status") for event in workbench.events(submission_id)] == [
         "pending",

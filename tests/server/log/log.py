@@ -39,12 +39,12 @@ class Log:
     def ended(self) -> bool:
         return len(self.records) == self.length
 
-    async def read(self, after: int, limit: int) -> EventPage:
+    async def read(self, after: int, limit: int, epoch: str | None = None) -> EventPage:
         self.reads += 1
-        ended, found, last_seq, epoch = self.ended, self.records[after:], len(self.records), self.epoch
+        ended, found, last_seq, name = self.ended, self.records[after:], len(self.records), self.epoch
         for _ in range(self._turns.randrange(4)):
             await asyncio.sleep(0)
-        return EventPage(tuple(found[:limit]), len(found) > limit, ended, last_seq, epoch)
+        return EventPage(tuple(found[:limit]), len(found) > limit, ended, last_seq, name)
 
     async def ends(self, ids: Collection[int]) -> Mapping[int, LogEnd]:
         self.comparisons += 1
@@ -73,7 +73,7 @@ class _Parked:
 
 async def follow(
     bus: Bus,
-    read: Callable[[int, int], Awaitable[EventPage]],
+    read: Callable[[int, int, str | None], Awaitable[EventPage]],
     submission_id: int,
     after: int,
     epoch: str | None = None,

@@ -24,6 +24,7 @@ from subcli.server.log.driver import marks, writing
 from subcli.server.log.tables import REVISION, metadata
 from subcli.server.settings import ServeError
 from subcli.shared.secret import redact
+from tests.hang import HANG_S
 
 
 @pytest.mark.every_backend
@@ -162,7 +163,7 @@ def test_processes_that_migrate_at_once(new_database: str) -> None:
         assert process.stdin is not None
         process.stdin.close()
         process.stdin = None
-    assert [process.communicate(timeout=30)[1] for process in processes] == [""] * 4
+    assert [process.communicate(timeout=HANG_S)[1] for process in processes] == [""] * 4
     assert [process.returncode for process in processes] == [0] * 4
     engine = create_engine(new_database)
     with engine.connect() as connection:

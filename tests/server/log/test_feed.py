@@ -12,6 +12,7 @@ import pytest
 from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import compare_once
 from subcli.server.log.records import EventPage, Record, ReplacedError
+from tests.hang import HANG_S
 from tests.server.log.log import Log, follow
 
 SUBMISSION = 42
@@ -72,7 +73,7 @@ async def one_interleaving(seed: int) -> None:
             await compare_once(bus, bus.watched(), log.ends)
 
     comparing = asyncio.create_task(compare())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         await asyncio.gather(publish(), *(watch() for _ in range(rng.randrange(1, 5))))
     comparing.cancel()
     assert not bus.watched()
@@ -107,7 +108,7 @@ async def test_a_log_that_is_shorter_than_what_was_sent(how: str) -> None:
     else:
         log.length = 5
         bus.publish(SUBMISSION, [replace(each, text="judged again") for each in log.commit(1)])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         with pytest.raises(ReplacedError):
             await waiting
     if how == "compared with the log":
@@ -129,7 +130,7 @@ async def test_a_late_message_of_the_old_log() -> None:
     await asyncio.sleep(0.2)
     assert new.reads < 5
     bus.publish(SUBMISSION, new.commit(1))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         seen += await waiting
     assert [(item.seq, item.epoch) for item in seen] == [(1, "new"), (2, "new"), (3, "new")]
     await stream.aclose()
@@ -217,8 +218,8 @@ async def one_restore(seed: int) -> None:
             bus.publish(SUBMISSION, rng.choice(late))
             bus.hint(SUBMISSION, rng.randrange(8))
 
-    async def read(after: int, limit: int) -> EventPage:
-        return await now.read(after, limit)
+    async def read(after: int, limit: int, epoch: str | None) -> EventPage:
+        return await now.read(after, limit, epoch)
 
     async def watch(epoch: str | None) -> None:
         seen: list[Record] = []
@@ -251,7 +252,7 @@ async def one_restore(seed: int) -> None:
     while not new.ended:
         publish(new.commit(1))
         await turns(6)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         await asyncio.gather(*watching)
     comparing.cancel()
 
@@ -278,7 +279,7 @@ async def test_a_message_lost_at_the_end_is_found() -> None:
     log.commit(1)
     assert not waiting.done()
     await compare_once(bus, bus.watched(), log.ends)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         assert [item.seq for item in await waiting] == [2]
     await stream.aclose()
 

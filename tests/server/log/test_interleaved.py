@@ -14,6 +14,7 @@ from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import Reader, compare_once
 from subcli.server.log.interleaved import InterleavedReader
 from subcli.server.log.records import EventPage, LogEnd, Record, ReplacedError, record
+from tests.hang import HANG_S
 
 SUBMISSION = 42
 EPOCH = "first"
@@ -51,10 +52,10 @@ class Database:
     def ended(self) -> bool:
         return len(self.records) >= self.length
 
-    async def events(self, after: int, limit: int) -> EventPage:
+    async def events(self, after: int, limit: int, epoch: str | None) -> EventPage:
         return await self._page(self.records, after, limit)
 
-    async def output(self, after: int, limit: int) -> EventPage:
+    async def output(self, after: int, limit: int, epoch: str | None) -> EventPage:
         return await self._page(self.pieces, after, limit, self.deleted)
 
     async def _page(self, records: Sequence[Record], after: int, limit: int, deleted: int = 0) -> EventPage:
@@ -130,7 +131,7 @@ async def one_interleaving(seed: int) -> None:
         if batch:
             buses[which].publish(SUBMISSION, batch)
     await compare(database, (buses[0], buses[1]))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         await following
     told = [("piece" if each.text.startswith("{") else "event", each.seq) for each in seen]
     wanted = [each for each in database.written if each[1] > start[each[0] == "piece"]]

@@ -17,6 +17,7 @@ from subcli.server.log.records import Append, Claim, Failure, LogEnd, NewSubmiss
 from subcli.server.log.requeue import LOST
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
+from tests.hang import HANG_S
 from tests.server.log.log import beyond
 
 
@@ -106,7 +107,7 @@ async def test_positions_are_compared_until_the_log_can_be_read(
 
     with bus.subscribe(1) as one, bus.subscribe(2) as other:
         waiting = [asyncio.create_task(beyond(each, 6)) for each in (one, other)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             await compare_once(bus, [1], ends)
             await asyncio.gather(*waiting)
     assert asked == [[1], [1, 2], [1, 2]]

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from subcli.server.log import migrations, packing
 from subcli.server.log.database import open_database
+from subcli.server.log.packer import _store
 from subcli.server.log.records import Append, EventPage
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
@@ -59,7 +60,7 @@ def all_reads(store: Store, number: int) -> list[object]:
     snapshot = store.lookup.snapshot(number, DEMO_USER)
     return [
         *(store.lookup.page(number, after, limit) for after in range(last + 2) for limit in (1, 2, 1000)),
-        store.lookup.results(number),
+        store.lookup.results(number, 1),
         store.lookup.compared_to(snapshot),
         store.lookup.comparison(number + 1, []),
         snapshot,
@@ -190,7 +191,7 @@ def test_a_problem_has_one_dictionary(store: Store, clock: Clock, sql: Callable[
     clock.now += DAY
     packed(store)
     assert sql("SELECT count(*) FROM log_dictionaries") == [(20,)]
-    assert json.loads(store.lookup.results(identity)[0])["test_name"] == "29 0"
+    assert json.loads(store.lookup.results(identity, 1)[0])["test_name"] == "29 0"
 
 
 def test_two_processes_pack_each_log_once(
@@ -205,8 +206,6 @@ def test_two_processes_pack_each_log_once(
         found = connection.execute(row).all()
     prepared = [other.packer._pack(each) for each in found]
     packed(store)
-    from subcli.server.log.packer import _store
-
     with engine.begin() as connection:
         _store(connection, prepared)
     assert sql("SELECT count(*) FROM packed_events") == [(1,)]
@@ -228,3 +227,38 @@ def test_sqlite_gives_space_back(store: Store, engine: Engine, clock: Clock, dat
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA page_count")).scalar_one() < pages / 2
         assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
+
+
+def test_a_packed_submission_is_judged_again(store: Store, clock: Clock, sql: Callable[[str], Any]) -> None:
+    """Its log is kept as that of the run before, to the byte, and the new run begins at 1."""
+    number = ended(store)
+    before = store.lookup.page(number, 0, 100)
+    clock.now += DAY
+    assert packed(store) == 1
+    store.runs.begin([number], "key")
+    assert sql("SELECT count(*) FROM packed_events") == [(0,)]
+    kept = store.lookup.page(number, 0, 100, before.epoch)
+    assert [each.text for each in kept.records] == [each.text for each in before.records]
+    assert [each.seq for each in store.lookup.page(number, 0, 100).records] == [1]
+    clock.now += DAY
+    assert packed(store) == 0
+    store.append(Append(number, [*(result(f"Test {each}") for each in range(3)), COMPLETE]))
+    after = store.lookup.page(number, 0, 100)
+    clock.now += DAY
+    assert packed(store) == 1
+    assert store.lookup.page(number, 0, 100) == after
+
+
+def test_a_run_that_began_while_its_predecessor_was_packed(store: Store, engine: Engine, clock: Clock) -> None:
+    """It is not replaced by it, even if it ended at the same place."""
+    number = ended(store)
+    clock.now += DAY
+    with engine.connect() as connection:
+        found = connection.execute(store.packer._due(0)).all()
+    prepared = [store.packer._pack(each) for each in found]
+    store.runs.begin([number], "key")
+    store.append(Append(number, [*(result(f"Again {each}") for each in range(3)), COMPLETE]))
+    page = store.lookup.page(number, 0, 100)
+    with engine.begin() as connection:
+        _store(connection, prepared)
+    assert store.lookup.page(number, 0, 100) == page

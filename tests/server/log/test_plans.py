@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from subcli.server.log.database import reading
+from subcli.server.log.listing import Filter
 from subcli.server.log.matching import Cursor, Wanted
 from subcli.server.log.presence import Presence
 from subcli.server.log.store import Store
@@ -109,18 +110,18 @@ def _bad_nodes(node: dict[str, Any]) -> Iterator[str]:
 
 
 READS: dict[str, Callable[[Store], object]] = {
-    "list": lambda store: store.lookup.recent(7, 20),
-    "list of a problem": lambda store: store.lookup.recent(7, 20, "p7"),
-    "list of all": lambda store: store.lookup.recent(None, 20),
-    "list of all to a problem": lambda store: store.lookup.recent(None, 20, "p7"),
+    "list": lambda store: store.listing.page(Filter(7), 20),
+    "list of a problem": lambda store: store.listing.page(Filter(7, "p7"), 20),
+    "list of all": lambda store: store.listing.page(Filter(None), 20),
+    "list of all to a problem": lambda store: store.listing.page(Filter(None, "p7"), 20),
     "status": lambda store: store.lookup.snapshot(12_345, None),
     "status, packed": lambda store: store.lookup.compared_to(store.lookup.snapshot(19_998, None)),
-    "results": lambda store: store.lookup.results(19_998),
+    "results": lambda store: store.lookup.results(19_998, 1),
     "log": lambda store: store.lookup.page(19_998, 1, 500),
     "logs of several": lambda store: store.matching.pages({19_998: 0, 19_997: 1}),
     "code": lambda store: store.lookup.files(12_345),
     "output": lambda store: store.outputs.page(12_345, 0, 500),
-    "trace": lambda store: store.run_traces.get(12_345, "t"),
+    "trace": lambda store: store.run_traces.get(12_345, "t", 1),
     "comparison": lambda store: store.lookup.comparison(19_998, []),
     "attempts": lambda store: store.lookup.attempts(12_345),
     "feed of what runs": lambda store: store.matching.running(Wanted(7), 100),

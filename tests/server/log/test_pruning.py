@@ -91,7 +91,7 @@ def test_verdicts_are_kept(
     assert (status["seq"], status["detail"], status["epoch"]) == (1, pruned_notice(clock()), before.epoch)
     assert (verdict["seq"], verdict["final_status"], verdict["summary"]) == (2, "passed", before.summary)
     assert (page.ended, page.last_seq, page.more) == (True, 2, False)
-    assert (store.lookup.files(first), store.lookup.results(first)) == ({}, [])
+    assert (store.lookup.files(first), store.lookup.results(first, 1)) == ({}, [])
     assert sql("SELECT count(*) FROM packed_events") == [(0,)]
     assert pruned(engine, clock, 180, keep_verdicts=True) == 0
     assert Pruning(engine, clock).old(180 * DAY, keep_verdicts=True).submissions == 0
@@ -146,3 +146,20 @@ def test_a_build_that_failed_keeps_its_verdict(store: Store, engine: Engine, clo
     assert pruned(engine, clock, 0.5, keep_verdicts=True) == 1
     snapshot = store.lookup.snapshot(number, DEMO_USER)
     assert (snapshot.status, snapshot.final_status, snapshot.build_log) == ("build_failed", "build_failed", None)
+
+
+def test_runs_before_the_latest_go_as_well(
+    store: Store, engine: Engine, clock: Clock, sql: Callable[[str], Any]
+) -> None:
+    """Their logs quote what solutions print; what is left cannot be judged again, since there is no code."""
+    number = ended(store)
+    store.runs.begin([number], "key")
+    store.append(Append(number, [COMPLETE]))
+    clock.now += DAY
+    assert pruned(engine, clock, 0.5, keep_verdicts=True) == 1
+    assert sql("SELECT count(*) FROM runs") == [(0,)]
+    begun = store.runs.begin([number], "another key")
+    assert (dict(begun.records), list(begun.unknown)) == ({}, [number])
+    assert store.selections.count_ids([number]).verdicts == {}
+    assert pruned(engine, clock, 0.5) == 1
+    assert sound(engine)

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from subcli.server.log.database import open_database
 from subcli.server.log.sharing import using
 from subcli.server.settings import ServeError
+from tests.hang import HANG_S
 
 pytestmark = pytest.mark.every_backend
 HOLDER = """
@@ -89,7 +90,7 @@ def test_a_killed_process_leaves_no_lock(engine: Engine, database: str) -> None:
 
 
 def until_free(engine: Engine) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     while refusal(engine, joined=False) is not None:
         assert time.monotonic() < deadline, "still locked"
         time.sleep(0.01)
@@ -109,7 +110,7 @@ def test_a_lost_connection_does_not_lose_the_lock(
                 text("SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'")
             ).scalar_one()
         assert lost == 1
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANG_S
         while refusal(engine, joined=True) is None:
             assert time.monotonic() < deadline, "the lock was not taken again"
             time.sleep(0.01)

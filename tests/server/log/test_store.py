@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from subcli.server.log.appending import Records
+from subcli.server.log.listing import Filter, ListPage
 from subcli.server.log.records import (
     Append,
     Claim,
@@ -97,13 +98,6 @@ def test_a_key_belongs_to_its_owner(store: Store, sql: Callable[[str], Any]) -> 
     second, is_new = store.create(replace(new("key"), owner_id=2))
     assert is_new
     assert (second.owner_id, second.id) == (2, first.id + 1)
-
-
-def test_recent_submissions_come_newest_first(store: Store) -> None:
-    """At most so many, of one problem if one is given."""
-    ids = [store.create(replace(new(), problem=slug))[0].id for slug in ("a", "b", "a", "b")]
-    assert [each.id for each in store.lookup.recent(DEMO_USER, 3)] == ids[:0:-1]
-    assert [each.id for each in store.lookup.recent(DEMO_USER, 3, "a")] == [ids[2], ids[0]]
 
 
 def test_a_page_is_bounded_in_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -732,7 +726,7 @@ def test_foreign_and_absent_are_alike(store: Store) -> None:
         for method in (store.lookup.snapshot, store.cancel):
             with pytest.raises(UnknownSubmissionError):
                 method(*wrong)
-    assert store.lookup.recent(DEMO_USER + 1, 10) == []
+    assert store.listing.page(Filter(DEMO_USER + 1), 10) == ListPage([], None)
     with pytest.raises(UnknownSubmissionError):
         store.lookup.page(submission_id + 1, 0, 10)
 
@@ -827,16 +821,3 @@ def test_a_claim_on_another_log_of_the_same_id(store: Store) -> None:
         store.interruptions.hand_back(stale, "because")
     with pytest.raises(StaleFenceError):
         store.interruptions.fail(stale, Failure("because"), 3, 5)
-
-
-def test_listing_reads_no_more_than_it_shows(store: Store, engine: Engine) -> None:
-    """Of all problems, or of one, however many others the owner has submitted."""
-    if engine.dialect.name != "sqlite":
-        # A table this small is read whole there; the schema, which a test compares, is the same.
-        return
-    plans: list[str] = []
-    with engine.connect() as connection:
-        for condition in ("", "AND problem = 'echo'"):
-            query = f"SELECT id FROM submissions WHERE owner_id = 1 {condition} ORDER BY id DESC LIMIT 20"
-            plans += [row[-1] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
-    assert [plan.partition("(")[2] for plan in plans] == ["owner_id=?)", "owner_id=? AND problem=?)"], plans

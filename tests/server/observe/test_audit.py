@@ -15,6 +15,7 @@ import pytest
 from subcli.cli.main import run
 from subcli.server.limits import Rate
 from subcli.server.observe import audit
+from tests.hang import HANG_S
 from tests.server.conftest import PASSWORD
 
 WRONG = "canary-wr0ng-password"
@@ -87,7 +88,7 @@ async def test_flood_of_refusals_does_not_fill_the_log(
     audit.write_to(str(file))
     monkeypatch.setattr("subcli.server.accounts.logins._RECORDED", Rate("audit", 5, 36_000.0))
     async with start(auth=True, logins_address=1, login_window_s=36_000.0) as live:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             for number in range(12):
                 await live.grant(grant_type="password", username=f"user{number}", password=WRONG)
     reasons = [line["reason"] for line in lines(file)]

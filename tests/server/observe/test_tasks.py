@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from subcli.server.observe.tasks import end
+from tests.hang import HANG_S
 
 
 async def test_task_that_swallows_cancellation_is_ended() -> None:
@@ -26,7 +27,7 @@ async def test_task_that_swallows_cancellation_is_ended() -> None:
 
     tasks = [asyncio.create_task(each) for each in (stubborn(), quick())]
     await asyncio.sleep(0)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         await end(*tasks)
     assert swallowed == 1
     assert all(task.cancelled() for task in tasks)

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from subcli.server.redis.availability import Availability
+from tests.hang import HANG_S
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ async def test_waiting_ends_when_redis_goes_away(availability: Availability) -> 
     await asyncio.sleep(0)
     assert not waiting.done()
     availability.set_away("gone")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         await waiting
     availability.set_up()
     waiting = asyncio.create_task(availability.wait_until_away())

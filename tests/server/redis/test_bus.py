@@ -21,6 +21,7 @@ from subcli.server.observe.tasks import end
 from subcli.server.redis.bus import COMPARE_WHILE_AWAY_S, SILENCE_S, RedisBus
 from subcli.server.redis.connection import connect, namespace
 from subcli.server.redis.outbox import Outbox, decode, encode, encode_head
+from tests.hang import HANG_S
 from tests.server.log.log import Log, follow
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ async def node(url: str) -> AsyncIterator[Callable[[Log], Any]]:
         yield make
 
 
-async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+async def until(condition: Callable[[], object], seconds: float = HANG_S) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
@@ -92,7 +93,7 @@ async def subscribers(redis: Redis, channel: str) -> int:
 async def subscribed(node: Node) -> None:
     """Wait until the submission's channel has a subscriber."""
     channel = f"{namespace(node.redis)}events:{SUBMISSION}"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     while not await subscribers(node.redis, channel):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
@@ -135,7 +136,7 @@ async def test_a_channel_is_left_with_its_last_watcher(node: Callable[[Log], Any
         await asyncio.sleep(0.05)
         await subscribed(gateway)
     channel = f"{namespace(gateway.redis)}events:{SUBMISSION}"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     while await subscribers(gateway.redis, channel):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
@@ -150,7 +151,7 @@ async def test_an_event_committed_before_the_subscription_is_confirmed(node: Cal
         stream = follow(gateway.bus, log.read, SUBMISSION, 0)
         assert [each.seq for each in await anext(stream)] == [1]
         worker.bus.publish(SUBMISSION, log.commit(1))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             assert [each.seq for each in await anext(stream)] == [2]
         await stream.aclose()
 
@@ -180,7 +181,7 @@ async def test_without_redis_the_log_is_followed(
         assert log.comparisons - comparisons <= 4
     redis_server.revive()
     await subscribed(gateway)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     while True:
         reads = log.reads
         await asyncio.sleep(0.05)
@@ -267,7 +268,7 @@ async def first_message(url: str, redis_server: RedisServer, outbox: Outbox) -> 
     """What the outbox sends first when Redis is back."""
     redis_server.revive()
     redis = connect(url)
-    async with redis.pubsub() as listener, asyncio.timeout(30):
+    async with redis.pubsub() as listener, asyncio.timeout(HANG_S):
         await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
         async with sending(outbox):
             while (message := await listener.get_message(True, timeout=1)) is None:
@@ -331,7 +332,7 @@ async def test_too_much_to_send_becomes_a_head(
 async def test_the_last_events_of_a_process_are_published(url: str, outbox: Outbox) -> None:
     """It is cancelled before it could send them."""
     redis = connect(url)
-    async with redis.pubsub() as listener, asyncio.timeout(30):
+    async with redis.pubsub() as listener, asyncio.timeout(HANG_S):
         await listener.subscribe(f"{namespace(redis)}events:{SUBMISSION}")
         async with sending(outbox):
             await asyncio.sleep(0)
@@ -379,7 +380,7 @@ async def test_connections_cut_again_and_again(node: Callable[[Log], Any], url: 
         await asyncio.sleep(0.001)
         if rng.random() < 0.03:
             cuts += await gateway.redis.client_kill_filter(_type="pubsub")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_S):
         assert [await each for each in watching] == [list(range(1, 2001))] * 5
     lost = 2000 - len(set(plain))
     print(f"{cuts} connections cut: a naive subscriber lost {lost} of 2,000 events, ours none")

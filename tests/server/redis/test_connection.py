@@ -12,6 +12,7 @@ import redis
 
 from subcli.server.redis.connection import connect, shown
 from subcli.server.settings import ServeError
+from tests.hang import HANG_S
 
 if TYPE_CHECKING:
     from tests.backends import RedisServer
@@ -75,7 +76,7 @@ def silent() -> Iterator[int]:
 async def test_waiting_for_an_answer_is_bounded(silent: int) -> None:
     """A Redis that hangs is an error after a while."""
     client = connect(f"redis://127.0.0.1:{silent}/0")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         with pytest.raises(redis.TimeoutError):
             await client.ping()
     await client.aclose()

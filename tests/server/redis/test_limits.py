@@ -17,6 +17,7 @@ from redis.asyncio.client import Pipeline
 from subcli.server.limits import FullError, Limiter, MemoryLimiter, Rate
 from subcli.server.redis.connection import connect
 from subcli.server.redis.limits import RedisLimiter
+from tests.hang import HANG_S
 from tests.server.gateway.test_gateway import closed, next_event
 from tests.system.timing import scheduled_time
 
@@ -74,7 +75,7 @@ async def hold(stack: AsyncExitStack, limiter: Limiter, key: str, most: int) -> 
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     while not await condition():
         assert time.monotonic() < deadline, "did not happen"
         await asyncio.sleep(0.02)

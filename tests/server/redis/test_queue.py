@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from subcli.server.jobs.queue import Ticket
 from subcli.server.redis.connection import connect, namespace
 from subcli.server.redis.queue import RedisQueue
+from tests.hang import HANG_S
 from tests.system.timing import scheduled_time
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def queue(redis: Redis) -> AsyncIterator[Callable[..., RedisQueue]]:
 
 
 async def taken(queue: RedisQueue) -> Ticket:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         return await queue.get()
 
 
@@ -60,7 +61,7 @@ async def waiting(redis: Redis) -> int:
 
 
 async def until_waiting(redis: Redis, number: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     while await waiting(redis) != number:
         assert time.monotonic() < deadline, f"{await waiting(redis)} wait, not {number}"
         await asyncio.sleep(0.005)
@@ -137,7 +138,7 @@ async def test_the_queue_recovers_after_redis_lost_its_data(
     waits = asyncio.create_task(worker.get())
     await redis.flushdb()
     worker.put(7)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         assert (await waits).submission_id == 7
 
 
@@ -158,11 +159,11 @@ async def test_without_redis_workers_judge_what_sweeps_find(
     await worker.pause(3600)
     print(f"two sweeps after {time.monotonic() - pausing:.2f} s")
     worker.put(8)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         assert (await waits).submission_id == 8
     redis_server.revive()
     gateway.put(9)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while (await worker.get()).submission_id != 9:
             gateway.put(9)
 
@@ -197,7 +198,7 @@ async def test_stopping_with_nothing_to_send_does_not_log_that_redis_is_back(
     redis_server.kill()
     running = asyncio.create_task(gone.run())
     gone.put(7)
-    await asyncio.wait_for(gone.pause(3600), 30)
+    await asyncio.wait_for(gone.pause(3600), HANG_S)
     running.cancel()
     await asyncio.wait([running])
     await client.aclose()

@@ -23,6 +23,7 @@ from subcli.server import ServerLimits
 from subcli.server.edge.slow_requests import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, READ_TIMEOUT_S
 from subcli.server.run.startup import MIN_KEY_BYTES
 from subcli.server.settings import ADJUSTABLE
+from tests.hang import HANG_S
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -149,7 +150,7 @@ def canonical_name(name: str) -> str:
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     """Those that `compose.yaml` mounts, in a closed directory; another run changes none."""
     shutil.copy(DEPLOY / "make-secrets", tmp_path)
-    made = [subprocess.run(["sh", tmp_path / "make-secrets"], capture_output=True, timeout=60) for _ in range(2)]
+    made = [subprocess.run(["sh", tmp_path / "make-secrets"], capture_output=True, timeout=HANG_S) for _ in range(2)]
     assert [each.returncode for each in made] == [0, 1]
     directory = tmp_path / "secrets"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["make-secrets", "secrets"]
@@ -186,14 +187,14 @@ def test_systemd_units(tmp_path: Path, name: str, exposure: int) -> None:
     # It looks whether the program is there.
     unit.write_text(text.replace("/opt/subcli/bin/subcli", "/bin/true"))
     for arguments in (["verify"], ["security", "--offline=true", f"--threshold={exposure}"]):
-        done = subprocess.run([SYSTEMD_ANALYZE, *arguments, unit], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([SYSTEMD_ANALYZE, *arguments, unit], capture_output=True, text=True, timeout=HANG_S)
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stderr == ""
     stop = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert stop is not None
     assert int(stop[1]) > ServerLimits().deadline_s
     unit.write_text(text.replace("ProtectHome=", "ProtectHom="))
-    done = subprocess.run([SYSTEMD_ANALYZE, "verify", unit], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([SYSTEMD_ANALYZE, "verify", unit], capture_output=True, text=True, timeout=HANG_S)
     assert "ProtectHom" in done.stderr
 
 

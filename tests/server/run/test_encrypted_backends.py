@@ -26,6 +26,7 @@ from subcli.server.redis.connection import connect
 from subcli.server.settings import ServeError
 from tests.backends import Postgres, RedisServer
 from tests.client.certificates import make_certificate, tls_context
+from tests.hang import HANG_S
 
 USER = "secured"
 PASSWORD = "canary-s3cret:with/odd@letters"
@@ -90,7 +91,7 @@ def terminator(context: ssl.SSLContext, target: Path | int, *, asks: bool) -> It
 async def everything_closed() -> None:
     """Wait for the sockets of this loop: redis-py closes what was refused without waiting for the end of TLS."""
     transports = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while any(each.get_extra_info("socket").fileno() >= 0 for each in list(transports.values())):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -23,6 +23,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.hang import HANG_S
 from tests.server.gateway.test_gateway import closed, messages, next_event
 
 CONF = Path(__file__).parents[3] / "docs" / "deploy" / "nginx.conf"
@@ -74,7 +75,11 @@ class Proxy:
 
     def watching(self, submission_id: int, query: str = "", **options: Any) -> Any:
         url = f"wss://localhost:{self.port}/ws/submissions/{submission_id}{query}"
-        return connect(url, ssl=self.tls, proxy=None, compression=None, **options)
+        return connect(url, ssl=self.tls, proxy=None, compression=None, open_timeout=HANG_S, **options)
+
+    def client(self) -> httpx.AsyncClient:
+        base = f"https://localhost:{self.port}"
+        return httpx.AsyncClient(base_url=base, verify=self.tls, trust_env=False, timeout=HANG_S)
 
     @property
     def accesses(self) -> list[dict[str, Any]]:
@@ -148,7 +153,7 @@ async def proxied(directory: Path, *gateways: str, text: str | None = None, pref
 
 async def answers(proxy: Proxy, process: asyncio.subprocess.Process) -> None:
     """Wait until nginx listens."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while True:
             assert process.returncode is None, (await process.communicate())[1].decode()
             try:
@@ -169,7 +174,7 @@ def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     text = text.replace("gateway-1", "127.0.0.1").replace("gateway-2", "127.0.0.2")
     (tmp_path / "nginx.conf").write_text(text.replace("/run/nginx.pid", f"{tmp_path}/nginx.pid"))
     arguments = [NGINX, "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "log")]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr
 
@@ -181,7 +186,9 @@ async def test_two_gateways_behind_nginx(start: Callable[..., Any], tmp_path: Pa
         start(auth=True, logins_address=3) as one,
         start(auth=True) as two,
         proxied(tmp_path / "nginx", one.url, two.url) as proxy,
-        httpx.AsyncClient(base_url=f"https://localhost:{proxy.port}", verify=proxy.tls, trust_env=False) as http,
+        httpx.AsyncClient(
+            base_url=f"https://localhost:{proxy.port}", verify=proxy.tls, trust_env=False, timeout=HANG_S
+        ) as http,
     ):
         one.http, two.http = http, http
         granted = await one.be("ada")
@@ -190,7 +197,7 @@ async def test_two_gateways_behind_nginx(start: Callable[..., Any], tmp_path: Pa
         async with proxy.watching(submission_id, additional_headers=headers) as watcher:
             assert (await next_event(watcher))["status"] == "pending"
             await watcher.send("ping")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while await watcher.recv() != "pong":
                     pass
         watched = [
@@ -235,27 +242,25 @@ async def test_gateway_shutdown_behind_nginx(start: Callable[..., Any], tmp_path
         leaving = start(closing_per_s=20.0)
         going = await leaving.__aenter__()
         directory = tmp_path / "nginx"
-        async with proxied(directory, going.url, staying.url) as proxy:
-            base = f"https://localhost:{proxy.port}"
-            async with httpx.AsyncClient(base_url=base, verify=proxy.tls, trust_env=False) as http:
-                staying.http = http
-                submission_id = await staying.submit("wait")
-                watchers = [await staying.sockets.enter_async_context(proxy.watching(submission_id)) for _ in range(8)]
-                for watcher in watchers:
-                    await next_event(watcher)
-                held = going.services.metrics.connections
-                assert 0 < held < 8
-                stopping = asyncio.create_task(leaving.__aexit__(None, None, None))
-                statuses = set()
-                while not stopping.done():
-                    statuses.add((await http.get("/api/info")).status_code)
-                assert statuses == {200}
-                await stopping
-                gone = [watcher for watcher in watchers if watcher.close_code is not None]
-                assert [watcher.close_code for watcher in gone] == [1012] * held
-                for _ in gone:
-                    again = await staying.sockets.enter_async_context(proxy.watching(submission_id, "?after_seq=0"))
-                    assert (await next_event(again))["seq"] == 1
+        async with proxied(directory, going.url, staying.url) as proxy, proxy.client() as http:
+            staying.http = http
+            submission_id = await staying.submit("wait")
+            watchers = [await staying.sockets.enter_async_context(proxy.watching(submission_id)) for _ in range(8)]
+            for watcher in watchers:
+                await next_event(watcher)
+            held = going.services.metrics.connections
+            assert 0 < held < 8
+            stopping = asyncio.create_task(leaving.__aexit__(None, None, None))
+            statuses = set()
+            while not stopping.done():
+                statuses.add((await http.get("/api/info")).status_code)
+            assert statuses == {200}
+            await stopping
+            gone = [watcher for watcher in watchers if watcher.close_code is not None]
+            assert [watcher.close_code for watcher in gone] == [1012] * held
+            for _ in gone:
+                again = await staying.sockets.enter_async_context(proxy.watching(submission_id, "?after_seq=0"))
+                assert (await next_event(again))["seq"] == 1
 
 
 async def test_nginx_passes_client_addresses(start: Callable[..., Any], tmp_path: Path) -> None:
@@ -264,7 +269,9 @@ async def test_nginx_passes_client_addresses(start: Callable[..., Any], tmp_path
         start(auth=True, logins_address=3) as gateway,
         start(auth=True) as other,
         proxied(tmp_path / "nginx", gateway.url, gateway.url) as proxy,
-        httpx.AsyncClient(base_url=f"https://localhost:{proxy.port}", verify=proxy.tls, trust_env=False) as http,
+        httpx.AsyncClient(
+            base_url=f"https://localhost:{proxy.port}", verify=proxy.tls, trust_env=False, timeout=HANG_S
+        ) as http,
     ):
         fields = {"grant_type": "password", "password": "wrong"}
         answers = [

@@ -32,6 +32,7 @@ from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 from subcli.server.run.serve import listen, run
 from subcli.server.run.server import is_worth_logging
+from tests.hang import HANG_S
 from tests.sampling import first
 from tests.server.conftest import FakeJudge
 from tests.system.timing import Ending
@@ -67,7 +68,7 @@ class Process:
         self._process.stdin.close()
         self._process.stdin = None
 
-    def wait(self, seconds: float = 10) -> tuple[int, str]:
+    def wait(self, seconds: float = HANG_S) -> tuple[int, str]:
         errors = self._process.communicate(timeout=seconds)[1]
         return self._process.returncode, errors
 
@@ -77,14 +78,16 @@ class Process:
 
     def submit(self) -> int:
         body = {"problem": "leader-election", "language": "python", "source_code": "print()"}
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=HANG_S) as client:
             response = client.post(f"{self.url}/api/submissions", json=body)
         assert response.status_code == 201, response.text
         return int(response.json()["id"])
 
     def watching(self, submission_id: int, after: int = 0) -> Any:
         url = self.url.replace("http", "ws")
-        return connect(f"{url}/ws/submissions/{submission_id}?after_seq={after}", proxy=None, compression=None)
+        return connect(
+            f"{url}/ws/submissions/{submission_id}?after_seq={after}", proxy=None, compression=None, open_timeout=HANG_S
+        )
 
 
 @pytest.fixture

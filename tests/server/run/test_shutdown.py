@@ -25,6 +25,7 @@ from subcli.server.run.serve import run
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
 from subcli.server.run.worker import run_worker
 from subcli.server.settings import ServerLimits, ServerSettings, WorkerSettings
+from tests.hang import HANG_S
 from tests.server.clock import VirtualTimeLoop
 from tests.server.conftest import FakeJudge
 from tests.server.gateway.test_gateway import closed, next_event, raw_watcher
@@ -114,7 +115,7 @@ def test_second_signal_and_deadline() -> None:
     signals.cancel()
     overdue = Signals(lambda: None, deadline=0.01, end=ended.append)
     overdue.handle(signal.SIGTERM)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_S
     while len(ended) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -211,7 +212,7 @@ class Process:
 
     def submit(self) -> int:
         body = {"problem": "leader-election", "language": "python", "source_code": "print()"}
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=HANG_S) as client:
             return int(client.post(f"{self.url}/api/submissions", json=body).json()["id"])
 
     def end(self, seconds: float) -> tuple[int, str]:

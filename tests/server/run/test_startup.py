@@ -16,6 +16,7 @@ from subcli.server import Authentication, ServeError, ServerSettings
 from subcli.server.run.serve import run
 from subcli.server.run.startup import accepted_key, copied_problems, prepare_judge, signing_key
 from subcli.shared.secret import Secret
+from tests.hang import HANG_S
 
 
 def test_signing_key_is_created_once(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_parallel_starts_share_one_key(tmp_path: Path) -> None:
         assert process.stdin is not None
         process.stdin.close()
         process.stdin = None
-    keys = {process.communicate(timeout=30)[0].strip() for process in processes}
+    keys = {process.communicate(timeout=HANG_S)[0].strip() for process in processes}
     assert len(keys) == 1
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from subcli.judge.sandbox.groups import usable_cores
+from tests.hang import HANG_S
 from tests.sampling import first
 
 SUBCLI = [sys.executable, "-m", "subcli"]
@@ -81,7 +82,7 @@ def test_invalid_worker_options(subcli: Callable[..., Any], tmp_path: Path, args
     """A missing or invalid URL: exit 2 with one sentence and a hint, without the password."""
     data = ["--data-dir", str(tmp_path / "data")] if args[0] == "serve" else []
     process = subcli(*args, *data)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (2, "")
     assert hint in errors
     assert "hush" not in errors
@@ -92,7 +93,7 @@ def test_worker_requires_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -
     """A worker judges other people's code, so without bubblewrap it does not start."""
     words = ["worker", "--database", f"sqlite:///{tmp_path / 'x.db'}", "--redis", "redis://127.0.0.1:1/0"]
     process = subcli(*words, PATH=str(tmp_path))
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (2, "")
     assert "bubblewrap" in errors
     assert "Traceback" not in errors
@@ -117,13 +118,13 @@ def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database
         "concurrency": usable_cores(),
         "pid": first.pid,
     }
-    with httpx.Client(base_url=ready["url"], trust_env=False) as http:
+    with httpx.Client(base_url=ready["url"], trust_env=False, timeout=HANG_S) as http:
         body = {"problem": "leader-election", "language": "python", "source_code": SOLUTION}
         submission_id = http.post("/api/submissions", json=body).json()["id"]
         attempts(http, submission_id, 1)
         started = time.monotonic()
         first.send_signal(signal.SIGTERM)
-        out, errors = first.communicate(timeout=30)
+        out, errors = first.communicate(timeout=HANG_S)
         print(f"the worker ended {time.monotonic() - started:.2f} s after SIGTERM")
         assert (first.returncode, out) == (0, "")
         assert [line for line in errors.splitlines() if "sandbox" not in line] == []
@@ -157,7 +158,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def attempts(http: httpx.Client, submission_id: int, number: int) -> None:
     """Wait until the submission is judged for the given attempt."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while True:
         events = http.get(f"/api/submissions/{submission_id}/events").json()["events"]
         if any(event.get("status") == "building" and event["attempt"] == number for event in events):

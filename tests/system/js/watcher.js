@@ -64,6 +64,9 @@ class SubmissionWatcher {
   }
 }
 
+// In a page, what a handler throws (at the text `pong`, say) is printed, and the next message is handled.
+process.on('uncaughtException', (error) => console.error(error));
+
 const watcher = new SubmissionWatcher(id, authToken);
 const print = (msg) => console.log(`JSON ${JSON.stringify(msg)}`);
 watcher.onStatusUpdate = print;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, expanded, submission
+from subcli.cli.common import Common, command, expanded, submission, whole_number
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
@@ -31,6 +31,8 @@ _FIELDS: Final = (
     "build_log",
     "compared_to",
 )
+_OF_RUNS: Final = ("run", "runs")
+"""What servers add that know runs."""
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +46,12 @@ def register(app: typer.Typer) -> None:
         test: Annotated[
             str | None, typer.Option("--test", metavar="NAME", help="Show only this test, by its name or id.")
         ] = None,
+        judging: Annotated[
+            int | None,
+            typer.Option(
+                "--run", metavar="N", parser=whole_number(1), help="If it was judged again: show an earlier judging."
+            ),
+        ] = None,
         diagram: Annotated[
             bool, typer.Option("--diagram", help="Draw how a test on several nodes failed. Default: the first.")
         ] = False,
@@ -56,10 +64,10 @@ def register(app: typer.Typer) -> None:
         """Show the current state of a submission."""
         server, number = submission(id) if id is not None else (None, None)
         if diagram or svg is not None:
-            return draw(common, streams, number, server, test=test, plain=plain, svg=svg)
+            return draw(common, streams, number, server, test=test, judging=judging, plain=plain, svg=svg)
         if plain:
             raise UsageError("`--plain` needs `--diagram`.", hint="`subcli status` always prints lines.")
-        return run(common, streams, number, server, test=test)
+        return run(common, streams, number, server, test=test, judging=judging)
 
 
 def draw(
@@ -69,6 +77,7 @@ def draw(
     server: str | None = None,
     *,
     test: str | None = None,
+    judging: int | None = None,
     plain: bool = False,
     svg: Path | None = None,
 ) -> int:
@@ -78,6 +87,7 @@ def draw(
         number: the submission's id; ``None``: the latest one.
         server: the one whose URL was pasted.
         test: its name or id; ``None``: the first failed one that can be drawn.
+        judging: the number of a run; ``None``: the latest.
         plain: tell it in sentences.
         svg: the file to write it to, instead of printing it.
 
@@ -88,9 +98,9 @@ def draw(
 
     async def call(client: Client) -> tuple[int, Mapping[str, Any], RunTrace]:
         chosen = number if number is not None else await client.latest()
-        tests = [row for row in await client.api.tests_with_retry(chosen) if isinstance(row, dict)]
+        tests = [row for row in await client.api.tests_with_retry(chosen, judging) if isinstance(row, dict)]
         found = failed_with_trace(tests, chosen)[0] if test is None else test_named(tests, test, chosen)
-        return chosen, found, await fetch_trace(client, chosen, found)
+        return chosen, found, await fetch_trace(client, chosen, found, judging)
 
     chosen, found, trace = request(common, streams, call, pasted_server=server)
     if svg is not None:
@@ -103,7 +113,13 @@ def draw(
 
 
 def run(
-    common: Common, streams: Streams, number: int | None, server: str | None = None, *, test: str | None = None
+    common: Common,
+    streams: Streams,
+    number: int | None,
+    server: str | None = None,
+    *,
+    test: str | None = None,
+    judging: int | None = None,
 ) -> int:
     """Print one submission.
 
@@ -111,6 +127,7 @@ def run(
         number: its id; ``None``: the latest submission.
         server: the one whose URL was pasted.
         test: the only test to show, by its name or id.
+        judging: the number of a run; ``None``: the latest.
 
     Raises:
         SubcliError: It does not exist, or the request failed.
@@ -118,8 +135,10 @@ def run(
 
     async def call(client: Client) -> tuple[dict[str, Any], list[Any]]:
         chosen = number if number is not None else await client.latest()
-        snapshot = await client.api.submission_with_retry(chosen)
-        tests = await client.api.tests_with_retry(chosen)
+        if judging is not None:
+            await client.require_feature("runs", "show an earlier judging", in_demo=True)
+        snapshot = await client.api.submission_with_retry(chosen, judging)
+        tests = await client.api.tests_with_retry(chosen, judging)
         ours = {"submission_id": chosen, "url": client.page_url(chosen, snapshot)}
         return {**snapshot, **ours}, [test for test in tests if isinstance(test, dict)]
 
@@ -148,6 +167,7 @@ def _status_object(snapshot: dict[str, Any]) -> dict[str, Any]:
     # Another platform has its own name for the log, and a sentence about what went wrong (contract, section 6); ours
     # has one about what is no longer there.
     fields["build_log"] = snapshot.get("build_log", snapshot.get("build_logs"))
+    fields |= {name: snapshot[name] for name in _OF_RUNS if name in snapshot}
     for name in ("error_message", "notice"):
         if isinstance(snapshot.get(name), str):
             fields[name] = snapshot[name]

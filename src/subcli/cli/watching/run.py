@@ -80,7 +80,7 @@ def watch(
                 Watch(
                     number,
                     after_seq=options.after_seq,
-                    epoch=history.epoch_of(settings.server, number),
+                    origin=history.epoch_of(settings.server, number),
                     url=settings.page_url(number),
                 )
                 for number in numbers

@@ -15,7 +15,7 @@ from subcli.output.text import details, measures, parts, rows, words
 from subcli.output.text.causes import Causes
 from subcli.output.text.lines import AdaptiveBlock, Line, clip, folded
 from subcli.output.text.theme import ACCENT, DIM, DOT, ELLIPSIS, STRONG, Mark, test_mark, verdict_mark
-from subcli.shared.decoding import MalformedMessageError, from_mapping
+from subcli.shared.decoding import MalformedMessageError, from_mapping, read_summary
 from subcli.shared.messages import Complete, ErrorAnalysis, TestResult
 
 TEXT_MAX_COLUMNS: Final = 100
@@ -42,6 +42,7 @@ _OPTIONAL: Final = (5, 2, 4)
 _GAP: Final = 2
 _FLEXIBLE_MIN: Final = 8
 _BUILD_LINES: Final = 20
+_RUNS_MAX: Final = 20
 _NUMBER_MAX: Final = 1e12
 _UNCUT_CELLS: Final = 2000
 
@@ -49,18 +50,25 @@ _UNCUT_CELLS: Final = 2000
 # -- list -----------------------------------------------------------------------------------------
 
 
-def submissions_table(rows: Sequence[SubmissionRow], now: float, submit: str = "subcli submit") -> AdaptiveBlock:
+def submissions_table(
+    rows: Sequence[SubmissionRow], now: float, submit: str = "subcli submit", *, none: str | None = None
+) -> AdaptiveBlock:
     """Return a line for each submission, in the server's order.
 
     Args:
         rows: The id links to ``url``.
         now: Unix time, for the ages.
         submit: The command to suggest where there are none.
+        none: What to say instead where there are none.
     """
-    return AdaptiveBlock(lambda width: _submission_lines(rows, now, width, submit))
+    return AdaptiveBlock(lambda width: _submission_lines(rows, now, width, submit, none))
 
 
-def _submission_lines(rows: Sequence[SubmissionRow], now: float, width: int, submit: str) -> list[Line]:
+def _submission_lines(
+    rows: Sequence[SubmissionRow], now: float, width: int, submit: str, none: str | None
+) -> list[Line]:
+    if not rows and none is not None:
+        return [Line(none)]
     if not rows:
         return [Line("No submissions yet. ").put(submit, STRONG).put(" submits one.")]
     table = [[Line(heading, DIM) for heading in _HEADINGS], *(_submission_cells(row, now) for row in rows)]
@@ -238,7 +246,28 @@ def _heading(
     if isinstance(notice := fields.get("notice"), str):
         lines.append(Line(clip(notice, _UNCUT_CELLS)))
     created = _word(fields.get("created_at"))
-    return [*lines, *([Line("submitted ", DIM).put(created, DIM)] if created else [])]
+    return [*lines, *([Line("submitted ", DIM).put(created, DIM)] if created else []), *_runs(fields)]
+
+
+def _runs(fields: Mapping[str, Any]) -> list[Line]:
+    """The history of a submission that was judged again: a line for each run."""
+    runs = fields.get("runs")
+    known = [run for run in runs if isinstance(run, Mapping)] if isinstance(runs, list) else []
+    if len(known) < 2:
+        return []
+    lines = []
+    for run in known[-_RUNS_MAX:]:
+        mark = _mark(run.get("status"), run.get("final_status"))
+        told = read_summary(run.get("summary"))
+        passed, total = _sensible(told.passed), _sensible(told.total_tests)
+        line = Line(f"run {_word(run.get('run'))}  ", DIM).put(f"{mark.glyph} {clip(mark.word, 24)}", mark.style)
+        if passed is not None and total is not None:
+            line.put(f"  {passed:.0f}/{total:.0f}")
+        if (points := points_of(told)) is not None:
+            line.put("  ").put(measures.points(points))
+        line.put(f"  {_word(run.get('finished_at') or run.get('asked_at'))}", DIM)
+        lines.append(line.put("  shown here", DIM) if run.get("run") == fields.get("run") else line)
+    return lines
 
 
 def _address(fields: Mapping[str, Any]) -> list[Line]:

@@ -56,7 +56,8 @@ def compared(comparison: Comparison | None, times: str = " ×") -> str:
         parts.append(f"{words.number(comparison.slower)} slower")
     else:
         parts += [_slower(test, times) for test in slower]
-    return f"since #{comparison.previous}: {', '.join(parts) or 'every test ended as before'}"
+    before = f"#{comparison.previous}" if comparison.previous_run is None else f"run {comparison.previous_run}"
+    return f"since {before}: {', '.join(parts) or 'every test ended as before'}"
 
 
 def _slower(test: ChangedTest, times: str) -> str:

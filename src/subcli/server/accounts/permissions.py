@@ -30,6 +30,7 @@ class Action(StrEnum):
     CANCEL_OWN = "cancel one's own submissions"
     SHARE_OWN = "make links to one's own submissions"
     READ_ANY = "read and list everybody's submissions"
+    REJUDGE = "have anybody's submissions judged again"
     OWN_ACCOUNT = "change one's own password and access tokens"
 
 
@@ -48,7 +49,12 @@ _STUDENT: Final = frozenset(
         *(Action.CANCEL_OWN, Action.SHARE_OWN, Action.OWN_ACCOUNT),
     }
 )
-_TEACHER: Final = _STUDENT | {Action.READ_ANY}
+_OF_TEACHERS: Final = {
+    Action.READ_ANY: "Only teachers may see other users' submissions.",
+    Action.REJUDGE: "Only teachers may have submissions judged again, and stop that.",
+}
+"""What students may not do, and why a request is refused then."""
+_TEACHER: Final = _STUDENT | set(_OF_TEACHERS)
 
 OF_ROLE: Final[Mapping[Role, frozenset[Action]]] = {
     Role.STUDENT: _STUDENT,
@@ -78,7 +84,7 @@ def may(role: Role, credential: Credential, action: Action) -> bool:
 def refusal(credential: Credential, action: Action) -> str:
     """Why `may` refuses, which for a login is only for the role of a student: a sentence for the client."""
     if action in OF_CREDENTIAL[credential]:
-        return "Only teachers may see other users' submissions."
+        return _OF_TEACHERS[action]
     if credential is Credential.LINK:
         return "This link only shows the page and the results of one submission."
     if action in OF_CREDENTIAL[Credential.SUBMIT]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -11,6 +12,8 @@ _OUTCOME = (
     "`passed`, `wrong_answer`, `time_limit`, `memory_limit`, `output_limit`, `runtime_error`, `protocol_error`, "
     "`skipped` or `judge_error`."
 )
+SubmissionId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -145,10 +148,26 @@ class ComparisonBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     previous: int = Field(description="The id of that submission.")
+    previous_run: int | None = Field(
+        None, description="If the submission was judged again: its own run that this one is compared with."
+    )
     newly_passing: int = Field(description="Tests that pass now and did not before.")
     newly_failing: int = Field(description="Tests that passed before and fail now.")
     slower: int = Field(description="Tests that pass as before, but take at least twice as long, and 50 ms longer.")
     tests: list[ChangedTestBody] = Field(description="The first of them, failures first.")
+
+
+class RunBody(BaseModel):
+    """One judging of a submission."""
+
+    run: int = Field(description="From 1.")
+    status: str
+    final_status: str | None = Field(default=None, description="The verdict; null until there is one.")
+    summary: SummaryBody | None = None
+    asked_at: str | None = Field(default=None, description="When a teacher asked for it; null for the first.")
+    finished_at: str | None = None
+    last_seq: int = Field(description="The position of the latest event.")
+    epoch: str | None = Field(default=None, description=_EPOCH)
 
 
 class SubmissionResponse(BaseModel):
@@ -169,6 +188,10 @@ class SubmissionResponse(BaseModel):
     epoch: str | None = Field(description=_EPOCH)
     attempt: int
     build_log: str | None
+    run: int = Field(1, description="Which judging this is about, from 1: the latest, unless another was asked for.")
+    runs: list[RunBody] | None = Field(
+        None, description="All judgings, oldest first; only in the answer about one submission."
+    )
     user: str | None = Field(default=None, description="Who submitted it; in lists of others' submissions.")
     compared_to: ComparisonBody | None = Field(
         None, description="What the verdict was compared with; only in the answer about one submission."
@@ -177,9 +200,12 @@ class SubmissionResponse(BaseModel):
 
 
 class SubmissionListResponse(BaseModel):
-    """Recent submissions, newest first."""
+    """A page of submissions, newest first."""
 
     submissions: list[SubmissionResponse]
+    next_cursor: str | None = Field(
+        None, description="Pass it as `cursor`, with the same filters, to get the next page; absent on the last one."
+    )
 
 
 class EventBody(BaseModel):
@@ -247,6 +273,62 @@ class TestListResponse(BaseModel):
 
     submission_id: int
     tests: list[TestBody]
+
+
+class RejudgeBody(BaseModel):
+    """What to judge again: single submissions, or those to a problem, with a verdict and since a moment if given."""
+
+    submissions: Annotated[list[SubmissionId], Field(min_length=1, max_length=100)] | None = None
+    problem: Name | None = Field(None, description="A slug or id.")
+    verdict: Word | None = None
+    since: datetime | None = Field(None, description="Only those submitted then or later; without a zone: UTC.")
+    dry_run: bool = Field(True, description="Only count.")
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{8,64}$")] | None = Field(
+        None, description="Made by the client for the whole rejudge; needed unless `dry_run`."
+    )
+    cursor: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        None, description="The `next_cursor` of the answer before."
+    )
+
+
+class RejudgeResponse(BaseModel):
+    """What is to be judged again. In a dry run the counts are about everything, otherwise about this request."""
+
+    dry_run: bool
+    matched: int = Field(description="Submissions with a verdict.")
+    unfinished: int = Field(description="Submissions without one; they are left alone.")
+    unknown: int = Field(description="How many of `submissions` do not exist.")
+    verdicts: dict[str, int] | None = Field(default=None, description="In a dry run: how many with each verdict.")
+    users: int | None = Field(default=None, description="In a dry run: whose they are.")
+    queued: int | None = Field(default=None, description="How many wait for their new judging now.")
+    repeated: int | None = Field(default=None, description="How many an earlier request with this key had queued.")
+    next_cursor: str | None = Field(default=None, description="Absent if nothing is left.")
+
+
+class ResultBody(BaseModel):
+    """The row of a user. What there is nothing to say about is absent."""
+
+    user: str
+    attempts: int = Field(description="How many submissions the user has made.")
+    unfinished: int = Field(description="How many of them have no verdict at the moment.")
+    verdict: str | None = Field(default=None, description="Of the submission that counts.")
+    status: str | None = None
+    language: str | None = None
+    score: float | None = None
+    max_score: float | None = None
+    passed: int | None = Field(default=None, description="How many tests passed.")
+    total_tests: int | None = None
+    submission_id: int | None = None
+    submitted_at: str | None = None
+    run: int | None = Field(default=None, description="Above 1 if it was judged again.")
+
+
+class ResultsResponse(BaseModel):
+    """A page of a problem's results, by the users' names."""
+
+    problem: str
+    results: list[ResultBody]
+    next_cursor: str | None = Field(default=None, description="The `cursor` of the next page; absent on the last.")
 
 
 class FilesResponse(BaseModel):

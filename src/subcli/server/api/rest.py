@@ -19,7 +19,6 @@ from subcli.judge import Problem
 from subcli.judge.cases.samples import samples_of
 from subcli.judge.scaffold import scaffold
 from subcli.server.accounts.identity import Identity
-from subcli.server.accounts.names import name_key
 from subcli.server.accounts.permissions import Action
 from subcli.server.api import models
 from subcli.server.api.account import make_account_router
@@ -34,6 +33,9 @@ from subcli.server.api.auth import (
 )
 from subcli.server.api.bodies import LargeBodies, documented_body, parse, read
 from subcli.server.api.links import add_links
+from subcli.server.api.listing import After, All, Limit, Since, Status, User, Verdict, Wanted, list_visible
+from subcli.server.api.rejudge import add_rejudge
+from subcli.server.api.results import add_results
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.edge.page_token import is_from_browser
 from subcli.server.jobs.languages import OfferedLanguages
@@ -42,6 +44,7 @@ from subcli.server.log.records import (
     EndedError,
     KeyReusedError,
     NewSubmission,
+    Run,
     Snapshot,
     UnknownSubmissionError,
 )
@@ -53,16 +56,19 @@ from subcli.shared.run_trace import unpack
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _ONE: Final = "/submissions/{submission_id}"
-_WITH_LOGINS: Final = ("watch_token", "access_tokens", "roles", "links")
+_FEATURES: Final = ("resume", "idempotency", "feed", "traces", "output", "lists", "runs")
+_WITH_LOGINS: Final = ("watch_token", "access_tokens", "roles", "links", "rejudge", "results")
 """The features that a server in demo mode does not have."""
 _MAX_ID: Final = 2**63 - 1
 """The largest integer that the databases can store."""
 
-Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of results.")]
-User = Annotated[str | None, Query(max_length=256, description="Whose; for teachers.")]
-All = Annotated[bool, Query(description="Whether to list everybody's, if no `user` is given; for teachers.")]
 AfterSeq = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only events after this position.")]
 OutputAfter = Annotated[int, Query(ge=0, le=_MAX_ID, description="Return only pieces after this number.")]
+RunNumber = Annotated[int | None, Query(ge=1, le=_MAX_ID, description="Which judging; the latest if absent.")]
+Epoch = Annotated[
+    str | None,
+    Query(max_length=64, description="The name of its log instead; the latest one if there is none with this name."),
+]
 EventLimit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of results.")]
 IdempotencyKey = Annotated[
     str | None,
@@ -77,6 +83,8 @@ def make_router(services: Services) -> APIRouter:
     _add_problems(router, services)
     _add_submissions(router, services, current)
     _add_one_submission(router, services, current)
+    add_rejudge(router, services, current, _slug_of)
+    add_results(router, services, current, _slug_of)
     if services.auth is not None:
         router.include_router(make_account_router(services, services.auth, current))
     router.include_router(make_auth_router(services, current))
@@ -90,7 +98,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
     async def info(request: Request) -> models.InfoResponse:
         """The server's version and features."""
         demo = services.auth is None
-        features = ["resume", "idempotency", "feed", "traces", "output", *(() if demo else _WITH_LOGINS)]
+        features = [*_FEATURES, *(() if demo else _WITH_LOGINS)]
         return models.InfoResponse(
             name="subcli",
             version=version("subcli-watch"),
@@ -147,7 +155,6 @@ def _add_problems(router: APIRouter, services: Services) -> None:
 
 
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
-    store = services.store
     large = LargeBodies()
     submitting = allowed(services, current, Action.SUBMIT, services.submits, "submissions")
     listing = allowed(services, current, Action.LIST_OWN, services.reads, "requests")
@@ -196,17 +203,21 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         problem: str | None = None,
         user: User = None,
         all: All = False,
+        verdict: Verdict = None,
+        status: Status = None,
+        since: Since = None,
+        cursor: After = None,
     ) -> models.SubmissionListResponse:
-        """List recent submissions, newest first: one's own; as a teacher also those of another user, or of all."""
+        """List submissions, newest first: one's own; as a teacher also those of another user, or of all."""
         slug = None if problem is None else _find_problem(services, problem).slug
-        owner = await _listed_owner(services, identity, user, all=all)
-        found = await store.run(store.lookup.recent, owner, limit, slug)
-        rows = [_submission(snapshot, request) for snapshot in found]
-        if services.auth is not None and (all or user is not None):
-            names = await store.run(services.auth.accounts.users.names, {snapshot.owner_id for snapshot in found})
-            for snapshot, row in zip(found, rows, strict=True):
-                row.user = names.get(snapshot.owner_id)
-        return models.SubmissionListResponse(submissions=rows)
+        wanted = Wanted(user, all, slug, verdict, status, since, limit, cursor)
+        listed = await list_visible(services, identity, wanted)
+        rows = [_submission(row, request) for row in listed.page.rows]
+        if listed.names:
+            for snapshot, row in zip(listed.page.rows, rows, strict=True):
+                row.user = listed.user_of(snapshot)
+        more = {} if listed.page.next is None else {"next_cursor": str(listed.page.next)}
+        return models.SubmissionListResponse(submissions=rows, **more)
 
 
 async def _created(services: Services, new: NewSubmission) -> tuple[Snapshot, bool]:
@@ -220,24 +231,6 @@ async def _created(services: Services, new: NewSubmission) -> tuple[Snapshot, bo
             raise
         return known, False
     return await store.run(store.create, new)
-
-
-async def _listed_owner(services: Services, identity: Identity, user: str | None, *, all: bool) -> int | None:
-    """Whose submissions are listed; None for everybody's.
-
-    Raises:
-        HTTPException: 403, the user may not list those, whether or not there are any; 404, there is no such user.
-    """
-    if services.auth is None or (user is None and not all):
-        return identity.user_id
-    if user is None or (name_key(user) != name_key(identity.name)):
-        require(identity, Action.READ_ANY)
-    if user is None:
-        return None
-    found = await services.store.run(services.auth.accounts.users.find, user)
-    if found is None:
-        raise HTTPException(404, f"There is no user {user[:64]!r}.")
-    return found.id
 
 
 def _add_one_submission(router: APIRouter, services: Services, current: _Current) -> None:
@@ -254,11 +247,26 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         except UnknownSubmissionError:
             _refuse_unknown(submission_id)
 
+    async def find_run(
+        latest: Annotated[Snapshot, Depends(find)], run: RunNumber = None, epoch: Epoch = None
+    ) -> Snapshot:
+        """The submission at the end of the run that is named, otherwise as it is."""
+        if run is None and epoch is None:
+            return latest
+        chosen = await store.run(store.lookup.of_run, latest, run=run, epoch=epoch)
+        if chosen is None and run is not None:
+            raise HTTPException(404, f"Submission {latest.id} has no run {run}.")
+        return chosen or latest
+
     @router.get(_ONE, responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
-    async def show_submission(found: Annotated[Snapshot, Depends(find)], request: Request) -> models.SubmissionResponse:
-        """Get the current state of a submission."""
+    async def show_submission(
+        latest: Annotated[Snapshot, Depends(find)], found: Annotated[Snapshot, Depends(find_run)], request: Request
+    ) -> models.SubmissionResponse:
+        """Get the current state of a submission, or what it was at the end of an earlier run."""
         compared = await store.run(store.lookup.compared_to, found)
-        return _submission(found, request, compared)
+        answer = _submission(found, request, compared)
+        answer.runs = [_run(each) for each in await store.run(store.lookup.runs, latest)]
+        return answer
 
     @router.get(
         f"{_ONE}/files",
@@ -277,9 +285,9 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         return Response(json.dumps(body), media_type="application/json")
 
     @router.get(f"{_ONE}/tests", responses=error_responses(401, 404, 422, 429), response_model_exclude_unset=True)
-    async def list_tests(found: Annotated[Snapshot, Depends(find)]) -> models.TestListResponse:
+    async def list_tests(found: Annotated[Snapshot, Depends(find_run)]) -> models.TestListResponse:
         """Get the latest result of each test."""
-        rows = last_results(await store.run(store.lookup.results, found.id))
+        rows = last_results(await store.run(store.lookup.results, found.id, found.run))
         return models.TestListResponse(submission_id=found.id, tests=[models.TestBody(**row) for row in rows])
 
     @router.get(
@@ -287,26 +295,26 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         responses=error_responses(401, 404, 422, 429),
         response_model=models.TraceResponse,
     )
-    async def show_trace(found: Annotated[Snapshot, Depends(find)], test: str) -> Response:
+    async def show_trace(found: Annotated[Snapshot, Depends(find_run)], test: str) -> Response:
         """Get the course of a failed test on several nodes, by the test's id or name."""
-        rows = last_results(await store.run(store.lookup.results, found.id))
+        rows = last_results(await store.run(store.lookup.results, found.id, found.run))
         row = find_test(rows, test)
         if row is None:
             raise HTTPException(404, f"Submission {found.id} has no result of a test {test[:80]!r}.")
         # One that has passed since has none, whatever an earlier attempt has left.
         packed = None
         if row.get("has_trace"):
-            packed = await store.run(store.run_traces.get, found.id, str(row.get("test_id")))
+            packed = await store.run(store.run_traces.get, found.id, str(row.get("test_id")), found.run)
         if packed is None:
             raise HTTPException(404, f"There is no trace of {test[:80]!r}: only failures on several nodes have one.")
         return Response(unpack(packed), media_type="application/json")
 
     @router.get(f"{_ONE}/events", responses=error_responses(401, 404, 422, 429))
     async def list_events(
-        found: Annotated[Snapshot, Depends(find)], after_seq: AfterSeq = 0, limit: EventLimit = 500
+        found: Annotated[Snapshot, Depends(find_run)], after_seq: AfterSeq = 0, limit: EventLimit = 500
     ) -> models.EventPageResponse:
         """Get a page of the event log."""
-        page = await store.run(store.lookup.page, found.id, after_seq, limit)
+        page = await store.run(store.lookup.page, found.id, after_seq, limit, found.epoch)
         return models.EventPageResponse(
             submission_id=found.id,
             events=[json.loads(record.text) for record in page.records],
@@ -317,10 +325,10 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
     @router.get(f"{_ONE}/output", responses=error_responses(401, 404, 422, 429))
     async def list_output(
-        found: Annotated[Snapshot, Depends(find)], output_after: OutputAfter = 0, limit: EventLimit = 500
+        found: Annotated[Snapshot, Depends(find_run)], output_after: OutputAfter = 0, limit: EventLimit = 500
     ) -> models.OutputPageResponse:
         """Get a page of what the build and the tests have printed. It is deleted some time after the verdict."""
-        page = await store.run(store.outputs.page, found.id, output_after, limit)
+        page = await store.run(store.outputs.page, found.id, output_after, limit, found.epoch)
         return models.OutputPageResponse(
             submission_id=found.id,
             output=[json.loads(record.text) for record in page.records],
@@ -336,7 +344,11 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         found: Annotated[Snapshot, Depends(find)], identity: Annotated[Identity, Depends(current)], request: Request
     ) -> models.SubmissionResponse:
         """Stop judging; the verdict is `cancelled`."""
-        require_own(identity, found, Action.CANCEL_OWN)
+        if found.run > 1:
+            # Otherwise a student could keep a verdict from being corrected.
+            require(identity, Action.REJUDGE)
+        else:
+            require_own(identity, found, Action.CANCEL_OWN)
         try:
             await services.journal.cancel(found.id, found.owner_id)
             services.metrics.ended(found.problem, "cancelled")
@@ -356,6 +368,10 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     ) -> models.WatchTokenResponse:
         """Issue a token for one socket on this submission, valid once and for less than a minute."""
         return watch_token(auth, identity, found.id, request)
+
+
+def _slug_of(services: Services, name: str) -> str:
+    return _find_problem(services, name).slug
 
 
 def _find_problem(services: Services, name: str) -> Problem:
@@ -427,5 +443,20 @@ def _submission(
         epoch=snapshot.epoch,
         attempt=max(1, snapshot.attempt),
         build_log=snapshot.build_log,
+        run=snapshot.run,
         **more,
+    )
+
+
+def _run(each: Run) -> models.RunBody:
+    asked, finished = each.asked_at, each.finished_at
+    return models.RunBody(
+        run=each.run,
+        status=each.status,
+        final_status=each.final_status,
+        summary=None if each.summary is None else models.SummaryBody(**each.summary),
+        asked_at=None if asked is None else timestamp(asked),
+        finished_at=None if finished is None else timestamp(finished),
+        last_seq=each.last_seq,
+        epoch=each.epoch,
     )

@@ -354,13 +354,14 @@ class FeedReader:
             if number in pages:
                 member.prefetched = _Prefetched(positions[number], version, pages[number])
 
-    async def _page(self, submission_id: int, position: int, limit: int) -> EventPage:
-        """A page of a log: the one that was read with others, unless the log may have been replaced since."""
+    async def _page(self, submission_id: int, position: int, limit: int, epoch: str | None) -> EventPage:
+        """A page of a log: the one that was read with others, unless it is of another log than the one wanted."""
         member = self._members[submission_id]
         prefetched, member.prefetched = member.prefetched, None
-        if prefetched is not None and prefetched[:2] == (position, member.subscription.version):
+        is_fresh = prefetched is not None and prefetched[:2] == (position, member.subscription.version)
+        if prefetched is not None and is_fresh and epoch in (None, prefetched.page.epoch):
             return prefetched.page
-        return await self._store.run(self._store.lookup.page, submission_id, position, limit)
+        return await self._store.run(self._store.lookup.page, submission_id, position, limit, epoch)
 
 
 def _positions(message: str | bytes) -> list[_Position]:

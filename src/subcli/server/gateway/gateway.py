@@ -23,7 +23,7 @@ from subcli.server.gateway.wheel import Wheel
 from subcli.server.limits import FullError, Rate
 from subcli.server.log.interleaved import InterleavedReader
 from subcli.server.log.matching import Cursor, Wanted
-from subcli.server.log.records import UnknownSubmissionError
+from subcli.server.log.records import Snapshot, UnknownSubmissionError
 from subcli.server.observe.logs import log_context
 from subcli.server.parts import Services
 from subcli.server.settings import ServerLimits
@@ -112,7 +112,8 @@ class Gateway:
         after = _position(query, "after_seq")
         output_after = _position(query, "output_after") if _wants_output(query) else None
         epoch = query.get("epoch", [""])[-1] or None
-        await self._check_visible(submission_id, identity)
+        found = await self._visible(submission_id, identity)
+        epoch = await self._epoch_of_run(found, query, epoch)
         await self._check_connect_rate(identity)
         async with AsyncExitStack() as stack:
             await self._take_slot(stack, _slot(submission_id, identity), self._limits.connections)
@@ -183,12 +184,23 @@ class Gateway:
             if status.retry_after:
                 raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={status.seconds_to_wait}")
 
-    async def _check_visible(self, submission_id: int, identity: Identity) -> None:
+    async def _visible(self, submission_id: int, identity: Identity) -> Snapshot:
         try:
             owner_id = identity.owner_of_visible(submission_id)
-            await self._store.run(self._store.lookup.snapshot, submission_id, owner_id)
+            return await self._store.run(self._store.lookup.snapshot, submission_id, owner_id)
         except UnknownSubmissionError:
             raise RefusedError(CloseCode.NOT_FOUND, "submission not found") from None
+
+    async def _epoch_of_run(self, found: Snapshot, query: _Query, epoch: str | None) -> str | None:
+        """The name of the log of the run that the client names with `?run=`; otherwise the one that it named itself."""
+        if "run" not in query:
+            return epoch
+        run = await self._store.run(self._store.lookup.of_run, found, run=_position(query, "run"))
+        if run is None:
+            raise RefusedError(CloseCode.NOT_FOUND, "run not found")
+        if epoch not in (None, run.epoch):
+            raise RefusedError(CloseCode.LOG_REPLACED, "the server's records were replaced")
+        return run.epoch
 
 
 def _slot(submission_id: int, identity: Identity) -> str:

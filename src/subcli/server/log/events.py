@@ -33,14 +33,26 @@ class StoredEvent(NamedTuple):
     type: str
 
 
-def stored_after(connection: Connection, submission_id: int, after: int, limit: int) -> Iterator[StoredEvent]:
-    """The first `limit` events of a submission after a position, in order."""
+def stored_after(
+    connection: Connection, submission_id: int, after: int, limit: int, *, may_be_packed: bool = True
+) -> Iterator[StoredEvent]:
+    """The first `limit` events of a submission after a position, in order; possibly more if they are packed."""
     found = False
     for row in connection.execute(_after(submission_id, after).limit(limit)):
         found = True
         yield StoredEvent(*row)
-    if not found:
+    if not found and may_be_packed:
         yield from packed_after(connection, submission_id, after)
+
+
+def all_stored(connection: Connection, submission_id: int) -> Iterator[StoredEvent]:
+    """All events of a submission, in order."""
+    found = False
+    for row in connection.execute(_after(submission_id, 0)):
+        found = True
+        yield StoredEvent(*row)
+    if not found:
+        yield from packed_after(connection, submission_id, 0)
 
 
 def stored_of_types(connection: Connection, submission_id: int, types: Collection[str]) -> Iterator[StoredEvent]:

@@ -7,7 +7,8 @@ of a stream, where no later one reveals the hole, is found by comparing position
 
 After a restored backup the same id may be another submission, or its log may be shorter. So a reader compares the name
 of the log, its epoch, and its end whenever it reads the log, and it reads the log when the bus announces anything that
-does not fit. A log that is not the reader's ends its reading; two are never mixed.
+does not fit. A log that is not the reader's ends its reading; two are never mixed. If the submission is being judged
+again, the log that its readers followed is complete and was kept: they read the rest of it from there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from subcli.server.log.bus import ARRIVALS, Bus, MemoryBus, Relay, Subscription
 from subcli.server.log.commits import GroupCommit
 from subcli.server.log.records import Append, Claim, EventPage, Failure, LogEnd, Record, ReplacedError, record
 from subcli.server.log.requeue import Able
+from subcli.server.log.runs import Begun
 from subcli.server.log.store import Store
 
 _log: Final = logging.getLogger(__name__)
@@ -61,6 +63,13 @@ class Journal:
         """Commit the verdict `cancelled` and publish it. Raises what `Store.cancel` does."""
         records = await self._store.run(self._store.cancel, submission_id, owner_id)
         self._bus.publish(submission_id, records)
+
+    async def judge_again(self, ids: Sequence[int], key: str) -> Begun:
+        """Begin new runs of submissions and publish their first events. See `Runs.begin`."""
+        begun = await self._store.run(self._store.runs.begin, ids, key)
+        for submission_id, records in begun.records.items():
+            self._bus.publish(submission_id, records)
+        return begun
 
     async def hand_back(self, claim: Claim, detail: str) -> None:
         """Put a submission back at the head of the queue and publish why.
@@ -149,8 +158,8 @@ class Journal:
         """A reader of the events after position `after`, which has subscribed to them."""
         return Reader(subscription, partial(self._page, submission_id), after, epoch)
 
-    async def _page(self, submission_id: int, position: int, limit: int) -> EventPage:
-        return await self._store.run(self._store.lookup.page, submission_id, position, limit)
+    async def _page(self, submission_id: int, position: int, limit: int, epoch: str | None) -> EventPage:
+        return await self._store.run(self._store.lookup.page, submission_id, position, limit, epoch)
 
     def subscribe_to_output(self, submission_id: int) -> AbstractContextManager[Subscription]:
         """Subscribe to what the build and the tests of a submission print."""
@@ -162,8 +171,8 @@ class Journal:
         """A reader of the pieces of output after number `after`, which has subscribed to them."""
         return Reader(subscription, partial(self._output_page, submission_id), after, epoch)
 
-    async def _output_page(self, submission_id: int, number: int, limit: int) -> EventPage:
-        return await self._store.run(self._store.outputs.page, submission_id, number, limit)
+    async def _output_page(self, submission_id: int, number: int, limit: int, epoch: str | None) -> EventPage:
+        return await self._store.run(self._store.outputs.page, submission_id, number, limit, epoch)
 
     async def compare_positions(self) -> None:
         """Until cancelled, tell the bus how far the logs reach for which it may have lost messages."""
@@ -217,7 +226,7 @@ class Reader:
 
     Args:
         subscription: to the submission on the bus, which may lose anything. Made before the log is read.
-        read: returns the log after a position, at most so many records.
+        read: returns the log after a position, at most so many records, given the name of the log that is followed.
         epoch: the name of the log that the reader follows; None: that of the log as it is now.
         page_size: how many records are read at once.
     """
@@ -227,7 +236,7 @@ class Reader:
     def __init__(
         self,
         subscription: Subscription,
-        read: Callable[[int, int], Awaitable[EventPage]],
+        read: Callable[[int, int, str | None], Awaitable[EventPage]],
         after: int,
         epoch: str | None = None,
         page_size: int = _PAGE_SIZE,
@@ -264,11 +273,12 @@ class Reader:
 
     async def _read_log(self) -> Sequence[Record]:
         self._version = self._subscription.version
-        page = await self._read(self.position, self._page_size)
+        page = await self._read(self.position, self._page_size, self._epoch)
         if self.position > page.last_seq or (self._epoch is not None and self._epoch != page.epoch):
             raise ReplacedError
         self._epoch = page.epoch
-        self._subscription.settle(page.epoch)
+        if not page.is_kept:
+            self._subscription.settle(page.epoch)
         self._is_behind = page.more
         self.ended = page.ended and not page.more
         if page.records:

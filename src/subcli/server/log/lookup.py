@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, or_, select, true
 
-from subcli.server.log.comparison import JUDGED, compare, outcomes
+from subcli.server.log.archive import kept_page, kept_runs, kept_snapshot, kept_texts
+from subcli.server.log.comparison import JUDGED, Outcome, compare, outcomes
 from subcli.server.log.database import reading
 from subcli.server.log.events import RESULTS, last_stored, stored_after, stored_of_types
-from subcli.server.log.records import Attempt, EventPage, LogEnd, Record, Snapshot, UnknownSubmissionError, record
+from subcli.server.log.records import Attempt, EventPage, LogEnd, Record, Run, Snapshot, UnknownSubmissionError, record
 from subcli.server.log.tables import attempts, submissions
 
 ENDED: Final = "complete"
@@ -25,19 +26,20 @@ _LOG: Final = select(submissions.c.final_status, submissions.c.last_seq, submiss
 )
 _EARLIER: Final = submissions.alias()
 _PREVIOUS: Final = (
-    select(_EARLIER.c.id)
+    select(_EARLIER.c.id, _EARLIER.c.final_status, _EARLIER.c.run)
     .select_from(submissions)
     .join(_EARLIER, (_EARLIER.c.owner_id == submissions.c.owner_id) & (_EARLIER.c.problem == submissions.c.problem))
     .where(
         submissions.c.id == bindparam("submission"),
         _EARLIER.c.id < submissions.c.id,
-        _EARLIER.c.final_status.in_(JUDGED),
+        or_(_EARLIER.c.final_status.in_(JUDGED), _EARLIER.c.final_status.is_(None) & (_EARLIER.c.run > 1)),
         # Of such a one, no results are left.
         _EARLIER.c.pruned_at.is_(None),
     )
     .order_by(_EARLIER.c.id.desc())
     .limit(1)
 )
+_RUN: Final = select(submissions.c.run).where(submissions.c.id == bindparam("submission"))
 SNAPSHOT: Final = [submissions.c[name] for name in Snapshot.__dataclass_fields__]
 
 
@@ -63,16 +65,34 @@ class Lookup:
         with self._read.begin() as connection:
             return snapshot_of(connection, submission_id, owned_by(owner_id))
 
-    def recent(self, owner_id: int | None, limit: int, problem: str | None = None) -> list[Snapshot]:
-        """Return an owner's latest submissions, or everybody's if None, newest first."""
-        query = select(*SNAPSHOT).where(owned_by(owner_id))
-        if problem is not None:
-            query = query.where(submissions.c.problem == problem)
-        with self._read.begin() as connection:
-            return [Snapshot(*row) for row in connection.execute(query.order_by(submissions.c.id.desc()).limit(limit))]
+    def of_run(self, latest: Snapshot, *, run: int | None = None, epoch: str | None = None) -> Snapshot | None:
+        """Return a submission as it was at the end of one of its runs; the latest one as it is given.
 
-    def page(self, submission_id: int, after: int, limit: int) -> EventPage:
+        Args:
+            run: its number,
+            epoch: or the name of its log.
+
+        Returns:
+            None if it has no such run.
+        """
+        if latest.run == run or (run is None and latest.epoch == epoch):
+            return latest
+        with self._read.begin() as connection:
+            return kept_snapshot(connection, latest, run=run, epoch=epoch)
+
+    def runs(self, latest: Snapshot) -> list[Run]:
+        """Return all runs of a submission, oldest first."""
+        with self._read.begin() as connection:
+            before = [each for each in kept_runs(connection, latest.id) if each.run < latest.run]
+        shown = (latest.status, latest.final_status, latest.summary, latest.run_asked_at, latest.finished_at)
+        return [*before, Run(latest.run, *shown, latest.last_seq, latest.epoch)]
+
+    def page(self, submission_id: int, after: int, limit: int, epoch: str | None = None) -> EventPage:
         """Return at most `limit` events after position `after`, and at most about 512 KiB of them.
+
+        Args:
+            epoch: the name of the log, if it may be that of a run before the latest. If there is none with this name,
+                it is the latest one all the same, and the page says so.
 
         Raises:
             UnknownSubmissionError: there is no such submission.
@@ -82,12 +102,17 @@ class Lookup:
             row = connection.execute(_LOG, {"submission": submission_id}).one_or_none()
             if row is None:
                 raise UnknownSubmissionError
+            if epoch is not None and epoch != row.epoch:
+                kept = kept_page(connection, submission_id, after, limit, epoch)
+                if kept is not None:
+                    return kept
             found: list[Record] = []
             size = 0
             more = False
-            # Where nobody adds and all has been read, looking among the packed events would be in vain.
-            is_read = row.final_status is not None and row.last_seq <= after
-            for event in () if is_read else stored_after(connection, submission_id, after, limit + 1):
+            # Looking among the packed events is in vain if there can be none, or all have been read.
+            may_be_packed = row.final_status is not None and row.last_seq > after
+            stored = stored_after(connection, submission_id, after, limit + 1, may_be_packed=may_be_packed)
+            for event in stored:
                 if len(found) == limit or size > _PAGE_BYTES:
                     more = True
                     break
@@ -129,13 +154,18 @@ class Lookup:
             query = select(submissions.c.files).where(submissions.c.id == submission_id)
             return dict(connection.execute(query).scalar_one())
 
-    def results(self, submission_id: int) -> list[str]:
-        """Return the encoded `test_result` and `error_analysis` events of a submission, in order."""
+    def results(self, submission_id: int, run: int) -> list[str]:
+        """Return the encoded `test_result` and `error_analysis` events of a run of a submission, in order."""
         with self._read.begin() as connection:
+            kept = kept_texts(connection, submission_id, run)
+            if kept is not None:
+                return [text for text in kept if json.loads(text)["type"] in RESULTS]
             return results_of(connection, submission_id)
 
     def comparison(self, submission_id: int, latest: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         """Compare a submission that is about to end with its owner's previous one at the same problem.
+
+        One that is judged again is compared with its own run before.
 
         Args:
             submission_id: Which one.
@@ -145,20 +175,22 @@ class Lookup:
             `compared_to`; None if there is no previous one that was judged to its end.
         """
         with self._read.begin() as connection:
-            previous = connection.execute(_PREVIOUS, {"submission": submission_id}).scalar_one_or_none()
-            if previous is None:
+            found = _before(connection, submission_id)
+            if found is None:
                 return None
-            before = outcomes(_tests_of(connection, previous))
             now = outcomes(chain(_tests_of(connection, submission_id), latest))
-            return compare(previous, before, now)
+            more = {} if found.run is None else {"previous_run": found.run}
+            return {**compare(found.submission_id, found.outcomes, now), **more}
 
     def compared_to(self, snapshot: Snapshot) -> dict[str, Any] | None:
         """Return what the verdict of a submission was compared with; None if there is no comparison."""
         if snapshot.final_status not in JUDGED:
             return None
         with self._read.begin() as connection:
-            last = last_stored(connection, snapshot.id, snapshot.last_seq)
-        found = json.loads(last.payload).get("compared_to") if last is not None and last.type == ENDED else None
+            kept = kept_texts(connection, snapshot.id, snapshot.run)
+            last = None if kept else last_stored(connection, snapshot.id, snapshot.last_seq)
+            payload = kept[-1] if kept else last.payload if last is not None and last.type == ENDED else None
+        found = None if payload is None else json.loads(payload).get("compared_to")
         return found if isinstance(found, dict) else None
 
 
@@ -194,3 +226,33 @@ def results_of(connection: Connection, submission_id: int) -> list[str]:
 def _tests_of(connection: Connection, submission_id: int) -> Iterator[str]:
     """The encoded results of a submission, one after the other: all of them at once may be large."""
     return (each.payload for each in stored_of_types(connection, submission_id, RESULTS[:1]))
+
+
+class _Before(NamedTuple):
+    """What a verdict is compared with; `run` if it is an earlier run of the same submission."""
+
+    submission_id: int
+    outcomes: Mapping[Any, Outcome]
+    run: int | None = None
+
+
+def _before(connection: Connection, submission_id: int) -> _Before | None:
+    run = connection.execute(_RUN, {"submission": submission_id}).scalar_one()
+    if run > 1 and (kept := _judged_run(connection, submission_id, run - 1)) is not None:
+        return _Before(submission_id, kept, run - 1)
+    previous = connection.execute(_PREVIOUS, {"submission": submission_id}).one_or_none()
+    if previous is None:
+        return None
+    if previous.final_status is not None:
+        return _Before(previous.id, outcomes(_tests_of(connection, previous.id)))
+    # It is being judged again.
+    kept = _judged_run(connection, previous.id, previous.run - 1)
+    return None if kept is None else _Before(previous.id, kept)
+
+
+def _judged_run(connection: Connection, submission_id: int, run: int) -> dict[Any, Outcome] | None:
+    """How the tests of a kept run ended, if it was judged to its end."""
+    texts = kept_texts(connection, submission_id, run)
+    if not texts or json.loads(texts[-1]).get("final_status") not in JUDGED:
+        return None
+    return outcomes(texts)

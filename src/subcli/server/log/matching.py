@@ -3,7 +3,8 @@
 The ids of submissions ascend in the order of their commits: they are given under the lock of the queue, which is held
 until the end of the transaction. So a feed that has announced everything up to an id misses nothing that comes later,
 whatever becomes of it meanwhile, and a client resumes with one number. With the number goes the name of that
-submission's log: after a restored backup the same ids are given again.
+submission's log: after a restored backup the same ids are given again. Only the part of it that all its runs share: a
+submission that is judged again is the same.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from subcli.server.log.database import reading
 from subcli.server.log.lookup import ENDED, owned_by
 from subcli.server.log.records import EventPage, Record, ReplacedError, record
 from subcli.server.log.tables import events, submissions
+from subcli.shared.protocol import submission_part
 
 _PAGES_BYTES: Final = 512 * 1024
 _PAGES_EVENTS: Final = 4000
@@ -36,13 +38,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far the submissions of a user have been announced: the id of the latest, and the name of its log."""
+    """How far the submissions of a user have been announced: the id of the latest, and the name of a log of it."""
 
     submission_id: int = 0
     epoch: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.submission_id}-{self.epoch or ''}"
+        return f"{self.submission_id}-{submission_part(self.epoch or '')}"
 
     @staticmethod
     def of(text: str) -> Cursor:
@@ -158,7 +160,7 @@ def _check(connection: Connection, owner_id: int, cursor: Cursor, newest: Cursor
     which = (owned_by(owner_id), submissions.c.id == cursor.submission_id)
     row = connection.execute(select(submissions.c.epoch).where(*which)).one_or_none()
     is_gone = row is None and newest.submission_id < cursor.submission_id
-    if is_gone or (row is not None and row.epoch != cursor.epoch):
+    if is_gone or (row is not None and submission_part(row.epoch or "") != submission_part(cursor.epoch or "")):
         raise ReplacedError
 
 

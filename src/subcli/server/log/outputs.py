@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Engine, bindparam, delete, select
 
+from subcli.server.log.archive import is_kept
 from subcli.server.log.database import has_rows, reading
 from subcli.server.log.records import EventPage, LogEnd, Record, UnknownSubmissionError, record
 from subcli.server.log.tables import outputs, submissions
@@ -36,8 +37,11 @@ class Outputs:
         self._write = engine
         self._clock = clock
 
-    def page(self, submission_id: int, after: int, limit: int) -> EventPage:
+    def page(self, submission_id: int, after: int, limit: int, epoch: str | None = None) -> EventPage:
         """Return at most `limit` pieces after number `after`, and at most about 256 KiB of them.
+
+        Args:
+            epoch: the name of the log beside which they were printed. Of a run before the latest, none are left.
 
         Raises:
             UnknownSubmissionError: there is no such submission.
@@ -52,6 +56,8 @@ class Outputs:
             row = connection.execute(_END, {"submission": submission_id}).one_or_none()
             if row is None:
                 raise UnknownSubmissionError
+            if epoch is not None and epoch != row.epoch and is_kept(connection, submission_id, epoch):
+                return EventPage((), False, True, after, epoch, is_kept=True)
             for piece in connection.execute(query.order_by(outputs.c.output_seq).limit(limit + 1)):
                 if len(found) == limit or size > _PAGE_BYTES:
                     more = True

@@ -23,14 +23,16 @@ _DICTIONARIES: Final = 20
 """How many dictionaries a problem gets, at most: one whose tests have other names each time needs no more."""
 _FREED_PAGES: Final = 250
 """How many pages of SQLite's file are given back at once: at 4 KiB, a megabyte."""
-_TO_PACK: Final = select(submissions.c.id, submissions.c.problem, submissions.c.last_seq).where(UNPACKED)
+_TO_PACK: Final = select(submissions.c.id, submissions.c.problem, submissions.c.last_seq, submissions.c.epoch).where(
+    UNPACKED
+)
 
 
 class _Packed(NamedTuple):
-    """A log that is to be stored in place of its events."""
+    """A log that is to be stored in place of its events: its end and its name, which tells it from a later run's."""
 
     submission_id: int
-    last_seq: int
+    end: tuple[int, str | None]
     rows: Sequence[dict[str, Any]]
 
 
@@ -93,7 +95,7 @@ class Packer:
         latest = connection.execute(select(func.max(schema_changes.c.changed_at))).scalar_one()
         return latest is not None and latest > self._clock() - seconds
 
-    def _pack(self, row: Row[int, str, int]) -> _Packed:
+    def _pack(self, row: Row[int, str, int, str | None]) -> _Packed:
         """Compress a log. It has ended, so it stays as it is."""
         of_row = events.c.submission_id == row.id
         query = select(events.c.seq, events.c.type, events.c.payload).where(of_row).order_by(events.c.seq)
@@ -110,7 +112,7 @@ class Packer:
                 place = {"submission_id": row.id, "first_seq": first, "last_seq": first + len(part) - 1}
                 rows.append({**place, "dictionary_id": known.id, "packed": pack(part, known.words)})
                 first += len(part)
-        return _Packed(row.id, row.last_seq, rows)
+        return _Packed(row.id, (row.last_seq, row.epoch), rows)
 
     def _new_dictionary(self, problem: str, log: Sequence[Event], count: int) -> _Dictionary:
         words = dictionary_of(log)
@@ -152,9 +154,10 @@ def _latest_dictionary(connection: Connection, problem: str) -> _Dictionary | No
 def _store(connection: Connection, packed: Sequence[_Packed]) -> None:
     """Put packed logs in the place of their events, but for those that others have locked, packed or deleted."""
     ids = [each.submission_id for each in packed]
-    query = select(submissions.c.id, submissions.c.last_seq).where(UNPACKED, submissions.c.id.in_(ids))
-    locked = {row.id: row.last_seq for row in connection.execute(query.with_for_update(skip_locked=True))}
-    chosen = [each for each in packed if locked.get(each.submission_id) == each.last_seq]
+    which = (UNPACKED, submissions.c.id.in_(ids))
+    query = select(submissions.c.id, submissions.c.last_seq, submissions.c.epoch).where(*which)
+    locked = {row.id: (row.last_seq, row.epoch) for row in connection.execute(query.with_for_update(skip_locked=True))}
+    chosen = [each for each in packed if locked.get(each.submission_id) == each.end]
     if not chosen:
         return
     if rows := [row for each in chosen for row in each.rows]:

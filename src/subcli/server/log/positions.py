@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, or_, select
 
-from subcli.server.log.requeue import IN_ORDER, WAITING
+from subcli.server.log.requeue import IN_ORDER, LATER, WAITING
 from subcli.server.log.tables import submissions
 
 _TELL_AGAIN_S: Final = 9.0
@@ -25,14 +25,15 @@ def places_to_tell(now: float, limit: int) -> Select[int, int]:
     """The query for ids and places of at most `limit` submissions whose watchers are to be told, the first ones first.
 
     What waits for an able worker (`told`) is counted by nobody but itself and its like, because nobody knows when its
-    turn comes; its own place counts everybody before it.
+    turn comes; its own place counts everybody before it. What is judged again at a teacher's request is told nothing:
+    there may be thousands, and nobody waits for them.
     """
     in_order = select(
         submissions.c.id,
         _place().label("place"),
         submissions.c.position_told,
         submissions.c.position_told_at,
-    ).where(*WAITING)
+    ).where(*WAITING, submissions.c.turn < LATER)
     waiting = in_order.subquery()
     told, told_at = waiting.c.position_told, waiting.c.position_told_at
     is_due = or_(

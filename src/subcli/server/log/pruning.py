@@ -20,12 +20,12 @@ from subcli.server.log.appending import append_to
 from subcli.server.log.changes import STATE
 from subcli.server.log.database import reading
 from subcli.server.log.removal import delete_referring
-from subcli.server.log.tables import attempts, events, outputs, packed_events, run_traces, submissions
+from subcli.server.log.tables import attempts, events, outputs, packed_events, run_traces, runs, submissions
 
 STEP: Final = 100
 """How many submissions a transaction deletes."""
 _ENDED_AT: Final = func.coalesce(submissions.c.finished_at, submissions.c.created_at)
-_DETAILS: Final = (attempts, events, outputs, packed_events, run_traces)
+_DETAILS: Final = (attempts, events, outputs, packed_events, run_traces, runs)
 """What goes even if the verdict is kept."""
 _STATE: Final = [*STATE, submissions.c.summary, submissions.c.finished_at]
 

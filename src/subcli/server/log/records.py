@@ -82,9 +82,13 @@ class NewSubmission:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A submission's row without its files. Times are Unix seconds.
+    """A submission's row without its files, which is about its latest run, or an earlier one in its place.
+
+    Times are Unix seconds.
 
     Attributes:
+        run: the number of its run, from 1.
+        run_asked_at: when a teacher asked for it; None for the first.
         pruned_at: when its code and its results were deleted, and the verdict was kept; None if they are there.
     """
 
@@ -102,7 +106,29 @@ class Snapshot:
     last_seq: int
     attempt: int
     epoch: str | None
+    run: int = 1
+    run_asked_at: float | None = None
     pruned_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One judging of a submission, in its history. Times are Unix seconds.
+
+    Attributes:
+        run: its number, from 1.
+        asked_at: when it was asked for; None for the first.
+        epoch: the name of its log.
+    """
+
+    run: int
+    status: str
+    final_status: str | None
+    summary: Mapping[str, Any] | None
+    asked_at: float | None
+    finished_at: float | None
+    last_seq: int
+    epoch: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +214,7 @@ class EventPage:
         ended: whether the submission has its verdict, that is, whether the log is complete.
         last_seq: where the log ends, be it beyond this part or before it.
         epoch: the name of the log.
+        is_kept: whether it is of a run that another one has followed. The bus announces nothing about it.
     """
 
     records: tuple[Record, ...]
@@ -195,6 +222,7 @@ class EventPage:
     ended: bool
     last_seq: int
     epoch: str | None
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

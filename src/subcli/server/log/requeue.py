@@ -4,7 +4,8 @@ A submission waits if it has neither a verdict nor a lease. Those that wait are 
 submission gets the turn after its owner's last one that waits, but none that has passed: so users are served in turn,
 and who hands in many does not delay the others (P. Goyal et al., "Start-time Fair Queuing", 1996). A
 submission that was interrupted gets the turn `NEXT`, so it is judged before everything that was never begun. The event
-that tells its watchers so is committed in the same transaction as the return itself.
+that tells its watchers so is committed in the same transaction as the return itself. What is judged again because a
+teacher asked (`subcli.server.log.runs`) has the turn `LATER`: it waits until nothing else does.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Able: TypeAlias = Mapping[str, Collection[str]]
 """What a worker can judge: the languages of each problem, by slug."""
 NEXT: Final = -1
 """The turn of what was interrupted."""
+LATER: Final = 1 << 40
+"""The turn of what is judged again at a teacher's request."""
 WAITING: Final = (submissions.c.final_status.is_(None), submissions.c.lease_until.is_(None))
 IN_LINE: Final = (*WAITING, submissions.c.told.is_(False))
 """What has a place in the queue."""

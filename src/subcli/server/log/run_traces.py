@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import ColumnElement, Engine, delete, insert, not_, select
 
 from subcli.server.log.appending import held
 from subcli.server.log.database import reading
 from subcli.server.log.records import Claim
-from subcli.server.log.tables import run_traces
+from subcli.server.log.tables import run_traces, submissions
 
 _KEY_CHARS: Final = 32
+_OF_RUN: Final = "r"
+"""How the keys of runs before the latest begin. Those of the latest are hexadecimal."""
 
 
 class RunTraces:
@@ -39,13 +41,30 @@ class RunTraces:
             connection.execute(delete(run_traces).where(*(run_traces.c[name] == value for name, value in row.items())))
             connection.execute(insert(run_traces).values(packed=packed, **row))
 
-    def get(self, submission_id: int, test_id: str) -> bytes | None:
-        """Return the packed trace of a test; None if there is none. The caller knows whose submission it is."""
-        query = select(run_traces.c.packed).where(
-            run_traces.c.submission_id == submission_id, run_traces.c.test == _key(test_id)
-        )
+    def get(self, submission_id: int, test_id: str, run: int) -> bytes | None:
+        """Return the packed trace of a test in a run; None if there is none.
+
+        The caller knows whose submission it is.
+        """
+        latest = select(submissions.c.run).where(submissions.c.id == submission_id)
+        key = _key(test_id)
         with self._read.begin() as connection:
+            if connection.execute(latest).scalar_one_or_none() != run:
+                key = key_of_run(key, run)
+            query = select(run_traces.c.packed).where(
+                run_traces.c.submission_id == submission_id, run_traces.c.test == key
+            )
             return connection.execute(query).scalar_one_or_none()
+
+
+def key_of_run(key: str, run: int) -> str:
+    """The key of a trace once another run has followed its own."""
+    return f"{_OF_RUN}{run}-{key}"[:_KEY_CHARS]
+
+
+def keys_of_latest() -> ColumnElement[bool]:
+    """The condition that a trace is of its submission's latest run."""
+    return not_(run_traces.c.test.startswith(_OF_RUN))
 
 
 def _key(test_id: str) -> str:

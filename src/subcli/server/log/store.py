@@ -20,6 +20,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from sqlalchemy import (
     Connection,
     Engine,
+    and_,
     func,
     insert,
     select,
@@ -41,6 +42,7 @@ from subcli.server.log.database import lock_queue, reading
 from subcli.server.log.driver import Statements, writing
 from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.leases import Leases
+from subcli.server.log.listing import Listing
 from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.matching import Matching
 from subcli.server.log.outputs import Outputs
@@ -57,11 +59,15 @@ from subcli.server.log.records import (
 )
 from subcli.server.log.requeue import (
     IN_LINE,
+    LATER,
     NEXT,
     WAITING,
     pending,
 )
 from subcli.server.log.run_traces import RunTraces
+from subcli.server.log.runs import Runs
+from subcli.server.log.selection import Selections
+from subcli.server.log.standings import Standings
 from subcli.server.log.tables import submissions, write_probes
 from subcli.server.log.waiting import WaitingSubmissions
 from subcli.shared.protocol import OUTPUT
@@ -78,6 +84,7 @@ class Store:
 
     Attributes:
         lookup: queries.
+        listing: lists of submissions.
         matching: queries for feeds.
         leases: which worker judges which submission.
         interruptions: what goes back to the queue without a verdict.
@@ -86,6 +93,9 @@ class Store:
         run_traces: the traces of failed tests.
         packer: packs the logs of what ended some time ago.
         presence: who judges for others.
+        runs: has submissions judged again,
+        selections: and finds out which.
+        standings: results of problems.
 
     Args:
         engine: a database with the schema of `subcli.server.log.tables`.
@@ -94,6 +104,7 @@ class Store:
 
     def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         self.lookup = Lookup(engine)
+        self.listing = Listing(engine)
         self.matching = Matching(engine)
         self.leases = Leases(engine, clock)
         self.interruptions = Interruptions(engine, clock)
@@ -102,6 +113,9 @@ class Store:
         self.run_traces = RunTraces(engine)
         self.packer = Packer(engine, clock)
         self.presence = Presence(engine, clock)
+        self.runs = Runs(engine, clock)
+        self.selections = Selections(engine)
+        self.standings = Standings(engine)
         self._read = reading(engine)
         self._write = engine
         self._clock = clock
@@ -300,7 +314,8 @@ def _is_written(row: State, after: int, wanted: Append) -> bool:
 
 def _next_turn(connection: Connection, owner_id: int) -> int:
     """The turn after this owner's last one, but not before those that are being served."""
-    turn, never_begun = submissions.c.turn, submissions.c.turn > NEXT
+    turn = submissions.c.turn
+    never_begun = and_(turn > NEXT, turn < LATER)
     served = connection.execute(select(func.min(turn)).where(*IN_LINE, never_begun)).scalar_one()
     last = connection.execute(
         select(func.max(turn)).where(*WAITING, never_begun, submissions.c.owner_id == owner_id)

@@ -167,16 +167,43 @@ submissions: Final = Table(
     Column("packed", Boolean, nullable=False, server_default=false()),
     # When an operator deleted its code, results and output and kept the verdict; see subcli.server.log.pruning.
     Column("pruned_at", Double),
+    # Which of its judgings this row, its events and its output are about: the latest. See subcli.server.log.runs.
+    Column("run", Integer, nullable=False, server_default="1"),
+    # When that one was asked for, and the key of the request; NULL for the first.
+    Column("run_asked_at", Double),
+    Column("run_key", String(64)),
     UniqueConstraint("owner_id", "idempotency_key"),
     Index("ix_submissions_owner_id_id", "owner_id", "id"),
     # Without it, listing a problem that this owner has seldom submitted reads all of the owner's submissions.
     Index("ix_submissions_owner_id_problem_id", "owner_id", "problem", "id"),
     Index("ix_submissions_final_status_id", "final_status", "id"),
-    # Everybody's submissions to a problem, for teachers.
+    # For lists of everybody's; see subcli.server.log.listing.
     Index("ix_submissions_problem_id", "problem", "id"),
+    Index("ix_submissions_problem_final_status_id", "problem", "final_status", "id"),
+    Index("ix_submissions_created_at", "created_at"),
     # What is to be packed, oldest first: few, however many there are.
     Index("ix_submissions_unpacked", "finished_at", sqlite_where=UNPACKED, postgresql_where=UNPACKED),
     sqlite_autoincrement=True,
+)
+
+# Judgings that a later one has followed, each as its submission's row said at its end, with its log.
+runs: Final = Table(
+    "runs",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True),
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", String(32), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("final_status", String(32), nullable=False),
+    Column("summary", JSON(none_as_null=True)),
+    Column("build_log", Text),
+    Column("total_tests", Integer),
+    Column("attempt", Integer, nullable=False),
+    Column("asked_at", Double),
+    Column("finished_at", Double),
+    Column("last_seq", BIG, nullable=False),
+    # The payloads of its events, a line each, compressed.
+    Column("log", LargeBinary, nullable=False),
 )
 
 # Links that show one submission to whoever follows them.

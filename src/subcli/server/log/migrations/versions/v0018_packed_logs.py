@@ -1,4 +1,4 @@
-"""The logs of submissions that ended some time ago, compressed; what was deleted of a submission; a missing index.
+"""The logs of submissions that ended some time ago, compressed; what was deleted of a submission.
 
 Nothing is compressed here: a job does that later, a few logs at a time, when no older server runs any more.
 """
@@ -23,7 +23,6 @@ _PER_READ = 100
 def upgrade() -> None:
     op.add_column("submissions", sa.Column("packed", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("submissions", sa.Column("pruned_at", sa.Double))
-    op.create_index("ix_submissions_problem_id", "submissions", ["problem", "id"])
     op.create_index(
         "ix_submissions_unpacked",
         "submissions",
@@ -61,7 +60,6 @@ def downgrade() -> None:
     op.drop_table("packed_events")
     op.drop_table("log_dictionaries")
     op.drop_index("ix_submissions_unpacked", "submissions")
-    op.drop_index("ix_submissions_problem_id", "submissions")
     op.drop_column("submissions", "pruned_at")
     op.drop_column("submissions", "packed")
 

@@ -1,0 +1,119 @@
+"""Lists of submissions for a request. The only place that decides whose submissions a list may show."""
+
+# No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final, NamedTuple
+
+from fastapi import HTTPException, Query
+
+from subcli.server.accounts.identity import Identity
+from subcli.server.accounts.names import name_key
+from subcli.server.accounts.permissions import Action
+from subcli.server.api.auth import require
+from subcli.server.log.listing import Filter, ListCursor, ListPage
+from subcli.server.log.records import Snapshot
+from subcli.server.parts import Services
+
+_WORD: Final = r"^[A-Za-z0-9_-]+$"
+
+Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of results.")]
+User = Annotated[str | None, Query(max_length=256, description="Whose; for teachers.")]
+All = Annotated[bool, Query(description="Whether to list everybody's, if no `user` is given; for teachers.")]
+Verdict = Annotated[str | None, Query(max_length=32, pattern=_WORD, description="Only those with this verdict.")]
+Status = Annotated[
+    str | None,
+    Query(max_length=32, pattern=_WORD, description="Only those with this status, such as `pending` or `completed`."),
+]
+Since = Annotated[datetime | None, Query(description="Only those submitted then or later; without a zone: UTC.")]
+After = Annotated[
+    str | None,
+    Query(max_length=64, description="Where the page begins: the `next_cursor` of the page before, same filters."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request asks for.
+
+    Attributes:
+        user: the name of one user; None for oneself, or for everybody with `all`.
+        all: everybody's, if no `user` is given.
+        problem: a slug.
+        cursor: of the page before; None for the first page.
+    """
+
+    user: str | None = None
+    all: bool = False
+    problem: str | None = None
+    verdict: str | None = None
+    status: str | None = None
+    since: datetime | None = None
+    limit: int = 20
+    cursor: str | None = None
+
+    @property
+    def is_about_others(self) -> bool:
+        """Whether the names of users belong to the answer."""
+        return self.all or self.user is not None
+
+
+class Listed(NamedTuple):
+    """A page, and the names of the users in it by their ids; in demo mode, and in lists of one's own, none."""
+
+    page: ListPage
+    names: Mapping[int, str]
+
+    def user_of(self, row: Snapshot) -> str | None:
+        """The name of the user who submitted this, if names belong to the answer."""
+        return self.names.get(row.owner_id)
+
+
+async def list_visible(services: Services, identity: Identity, wanted: Wanted) -> Listed:
+    """List submissions that this user may see, newest first.
+
+    Raises:
+        HTTPException: 403, the user may not list those, whether or not there are any; 404, there is no such user; 422,
+            the cursor is none.
+    """
+    try:
+        after = None if wanted.cursor is None else ListCursor.of(wanted.cursor)
+    except ValueError as error:
+        raise HTTPException(422, f"cursor: {error}.") from None
+    chosen = Filter(
+        owner_id=await owner_of_listed(services, identity, wanted.user, all=wanted.all),
+        problem=wanted.problem,
+        verdict=wanted.verdict,
+        status=wanted.status,
+        since=None if wanted.since is None else unix_time(wanted.since),
+    )
+    page = await services.store.run(services.store.listing.page, chosen, wanted.limit, after)
+    names: Mapping[int, str] = {}
+    if services.auth is not None and wanted.is_about_others:
+        names = await services.store.run(services.auth.accounts.users.names, {row.owner_id for row in page.rows})
+    return Listed(page, names)
+
+
+async def owner_of_listed(services: Services, identity: Identity, user: str | None, *, all: bool) -> int | None:
+    """Whose submissions this user gets to see who asks for those of `user`, or for `all`; None for everybody's.
+
+    Raises:
+        HTTPException: 403, the user may not list those, whether or not there are any; 404, there is no such user.
+    """
+    if services.auth is None or (user is None and not all):
+        return identity.user_id
+    if user is None or (name_key(user) != name_key(identity.name)):
+        require(identity, Action.READ_ANY)
+    if user is None:
+        return None
+    found = await services.store.run(services.auth.accounts.users.find, user)
+    if found is None:
+        raise HTTPException(404, f"There is no user {user[:64]!r}.")
+    return found.id
+
+
+def unix_time(moment: datetime) -> float:
+    """A moment as Unix time in seconds; without a zone it is UTC."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
