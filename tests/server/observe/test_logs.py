@@ -128,7 +128,7 @@ async def test_traceback_names_the_request(written: Any, live: Any, monkeypatch:
     def broken(*_args: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(live.services.store.lookup, "recent", broken)
+    monkeypatch.setattr(live.services.store.listing, "page", broken)
     response = await live.http.get("/api/submissions")
     assert response.status_code == 500
     (fault,) = lines(stream)
