@@ -38,7 +38,12 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("proxy", "connection", "certificate", "websocket", "token"):
         monkeypatch.setattr(diagnose, f"check_{name}", passing("server" if name == "connection" else name))
+
+    async def check_problems(_: object) -> Diagnosis | None:
+        return None
+
     monkeypatch.setattr(diagnose, "check_api", check_api)
+    monkeypatch.setattr(diagnose, "check_problems", check_problems)
     monkeypatch.setattr(diagnose, "check_keyring", lambda *_: Diagnosis("keyring", "ok", ""))
 
 
@@ -51,6 +56,17 @@ async def test_every_check_is_reported_once() -> None:
     """In their order; the clock has nothing to compare with."""
     states = ["skipped" if name == "clock" else "ok" for name in diagnose._CHECKS]
     assert await found() == list(zip(diagnose._CHECKS, states, strict=True))
+
+
+async def test_what_is_only_reported_at_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Problems that are not valid as they are now, between the others."""
+
+    async def check_problems(_: object) -> Diagnosis | None:
+        return Diagnosis("problems", "warning", "")
+
+    monkeypatch.setattr(diagnose, "check_problems", check_problems)
+    names = [name for name, _ in await found()]
+    assert names[-3:] == ["token", "problems", "keyring"]
 
 
 async def test_check_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from subcli.judge import Language, ProblemError, load_problem, load_problems
+from subcli.judge import Language, Problem, ProblemError, load_problem, load_problems
 from subcli.judge.problem_file import load_valid_problems
 from tests.unmeasured import UNMEASURED
 
@@ -53,6 +55,15 @@ def test_problem_is_read(write: Write) -> None:
     assert problem.limits.answer_seconds == 5
     assert problem.languages["python"].run == ("{python}", "{source}")
     assert problem.languages["python"].template_text() == ""
+
+
+def test_deadline_and_attempts(write: Write) -> None:
+    """Every kind of problem may have them; the deadline is one moment, wherever its author lives."""
+    text = GOOD.replace("[limits]", "closes = 2030-01-01T12:00:00+02:00\nmax_attempts = 3\n[limits]")
+    problem = load_problem(write(text))
+    assert problem.closes == datetime(2030, 1, 1, 10, tzinfo=UTC)
+    assert problem.max_attempts == 3
+    assert Problem.from_json(json.loads(json.dumps(problem.as_json()))) == problem
 
 
 @pytest.mark.parametrize(
@@ -104,6 +115,19 @@ def test_problem_is_read(write: Write) -> None:
         ),
         ("[languages.python]", "[languages.python]\ntraceback = 'x'", "8: `languages.python.traceback` must be one of"),
         ("[languages.python]", "[solutions]", "7: `solutions` must be written as `[[solutions]]`"),
+        ('title = "Sum"', 'title = "Sum"\ncloses = 2030-01-01T12:00:00', "5: `closes` must be a date and time with an"),
+        ('title = "Sum"', 'title = "Sum"\ncloses = 2030-01-01', "5: `closes` must be a date and time with an offset"),
+        (
+            'title = "Sum"',
+            'title = "Sum"\ncloses = "2030-01-01T12:00:00Z"',
+            "5: `closes` must be written without quotes",
+        ),
+        (
+            'title = "Sum"',
+            'title = "Sum"\ncloses = 0001-01-01T00:00:00+14:00',
+            "5: `closes` must be in the years from 1",
+        ),
+        ('title = "Sum"', 'title = "Sum"\nmax_attempts = 0', "5: `max_attempts` must be an integer, at least 1"),
         ("[limits]", "limits = 3\n[other]", "5: `limits` must be a table"),
         ("[limits]", "[[limits]]", "5: `limits` must be a table"),
         ("[limits]", "solutions = 3\n[limits]", "5: `solutions` must be written as `[[solutions]]`"),

@@ -17,7 +17,7 @@ from subcli.judge.check import checks
 from subcli.judge.process.workplace import remove_leftovers
 from subcli.judge.sandbox.view import view_for
 from subcli.judge.scaffold import scaffold
-from subcli.judge.snapshot import ProblemSnapshot, problem_snapshot
+from subcli.judge.shelf import Shelf, problem_shelf
 
 PROBLEM = """
 id = 700
@@ -74,9 +74,9 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def taken(tree: Path, data: Path) -> Iterator[ProblemSnapshot]:
+def taken(tree: Path, data: Path) -> Iterator[Shelf]:
     """A snapshot of the directory."""
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         yield taken
 
 
@@ -106,7 +106,7 @@ def remove(path: Path) -> None:
 
 
 @pytest.mark.parametrize("edit", [overwrite, replace_by_rename, remove])
-async def test_edited_files_change_nothing(tree: Path, taken: ProblemSnapshot, edit: Callable[[Path], None]) -> None:
+async def test_edited_files_change_nothing(tree: Path, taken: Shelf, edit: Callable[[Path], None]) -> None:
     """Every file of the problem, and what it shares with others: the copy stays, and judges and tells as before."""
     problem = taken.problems["sum"]
     before, told = contents(problem.root.parent), scaffold(problem, "python").files
@@ -118,13 +118,13 @@ async def test_edited_files_change_nothing(tree: Path, taken: ProblemSnapshot, e
     assert (await judged(problem))[-1]["final_status"] == "passed"
 
 
-async def test_removed_directory_changes_nothing(tree: Path, taken: ProblemSnapshot) -> None:
+async def test_removed_directory_changes_nothing(tree: Path, taken: Shelf) -> None:
     """It may even go away: a new version of it is often put in its place."""
     shutil.rmtree(tree)
     assert (await judged(taken.problems["sum"]))[-1]["final_status"] == "passed"
 
 
-def test_bundled_problems_are_copied_too(taken: ProblemSnapshot) -> None:
+def test_bundled_problems_are_copied_too(taken: Shelf) -> None:
     """An upgrade replaces them while the server runs."""
     roots = [problem.root for problem in taken.problems.values()]
     assert len(roots) > 1
@@ -134,7 +134,7 @@ def test_bundled_problems_are_copied_too(taken: ProblemSnapshot) -> None:
 def test_copy_is_private_and_removed_at_the_end(tree: Path, data: Path) -> None:
     """Nobody else can read the tests; programs stay executable."""
     (tree / "sum" / "tests" / "run.py").chmod(0o755)
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         assert stat.S_IMODE(taken.path.stat().st_mode) == 0o700
         assert os.access(taken.problems["sum"].root / "tests" / "run.py", os.X_OK)
         assert not os.access(taken.problems["sum"].root / "tests" / "wanted.txt", os.X_OK)
@@ -143,7 +143,7 @@ def test_copy_is_private_and_removed_at_the_end(tree: Path, data: Path) -> None:
 
 def test_copy_of_a_killed_process_is_removed_by_the_next(tree: Path, data: Path) -> None:
     """And one that is in use is not."""
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         assert remove_leftovers(data) == 0
         killed = taken.path.with_name("killed")
         shutil.copytree(taken.path, killed)
@@ -152,7 +152,7 @@ def test_copy_of_a_killed_process_is_removed_by_the_next(tree: Path, data: Path)
     assert list(data.iterdir()) == []
 
 
-def test_sandbox_hides_the_copy_and_the_original(tree: Path, taken: ProblemSnapshot) -> None:
+def test_sandbox_hides_the_copy_and_the_original(tree: Path, taken: Shelf) -> None:
     """Wherever they are."""
     problem = taken.problems["sum"]
     view = view_for(problem, problem.languages["python"], hidden=[taken.path], readable=[tree.parent])
@@ -176,7 +176,7 @@ def test_sandbox_hides_the_copy_and_the_original(tree: Path, taken: ProblemSnaps
 def test_errors_name_the_authors_files(tree: Path, data: Path, file: str, text: str, complaint: str) -> None:
     """A problem that is left out is named by the path that its author knows."""
     (tree / "sum" / file).write_text(text, errors="surrogateescape")
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         (error,) = taken.broken
         assert "sum" not in taken.problems
     assert str(error).startswith(f"{tree}/sum/{complaint}")
@@ -192,7 +192,7 @@ async def test_learners_see_neither_path_and_authors_their_own(tree: Path, data:
         "sys.exit(f'it broke in {os.getcwd()}')\n"
     )
     faults: list[str] = []
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         events = str(await judged(taken.problems["sum"], faults))
     assert f"{tree}/sum/tests" in "".join(faults)
     assert str(data) not in "".join(faults)
@@ -214,7 +214,7 @@ def test_links_lead_to_the_same_place_in_the_copy(tree: Path, data: Path) -> Non
     (tests / "aliased").symlink_to(alias / "common" / "wanted.py")
     (tests / "nowhere").symlink_to("user@host.123")
     (tests / "loop").symlink_to("loop")
-    with problem_snapshot(alias, data) as taken:
+    with problem_shelf(alias, data) as taken:
         copied = taken.problems["sum"].root / "tests"
         assert copied.is_relative_to(taken.path)
         for name, leads in {
@@ -236,7 +236,7 @@ def test_links_out_of_the_directory_are_not_followed(tree: Path, data: Path, tmp
     (outside / "words.txt").write_text("words")
     (tree / "sum" / "tests" / "words").symlink_to("../../../outside")
     (tree / "everything").symlink_to("/")
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         copied = taken.problems["sum"].root / "tests" / "words"
         assert os.readlink(copied) == str(outside)
         assert taken.remarks == (
@@ -251,7 +251,7 @@ async def test_entry_may_be_a_link_to_a_problem(tree: Path, data: Path, tmp_path
     enabled.mkdir()
     (enabled / "sum").symlink_to(tree / "sum")
     (enabled / "common").symlink_to(tree / "common")
-    with problem_snapshot(enabled, data) as taken:
+    with problem_shelf(enabled, data) as taken:
         shutil.rmtree(tree / "sum")
         problem = taken.problems["sum"]
         assert problem.origin == enabled / "sum"
@@ -263,7 +263,7 @@ def test_what_is_no_file_is_left_out(tree: Path, data: Path) -> None:
     os.mkfifo(tree / "sum" / "tests" / "pipe")
     (tree / ".git").mkdir()
     (tree / "sum" / "tests" / "__pycache__").mkdir()
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         root = taken.problems["sum"].root
         assert taken.remarks == (f"{tree}/sum/tests/pipe is not copied: it is neither a file nor a directory",)
         assert sorted(os.listdir(root / "tests")) == ["run.py", "wanted.txt"]
@@ -273,7 +273,7 @@ def test_what_is_no_file_is_left_out(tree: Path, data: Path) -> None:
 def test_data_directory_may_be_among_the_problems(tree: Path) -> None:
     """The copy does not contain itself, nor the server's data."""
     (tree / "data").mkdir()
-    with problem_snapshot(tree, tree / "data") as taken:
+    with problem_shelf(tree, tree / "data") as taken:
         assert sorted(os.listdir(taken.path / "own")) == ["common", "sum"]
         assert taken.remarks == ()
 
@@ -283,11 +283,11 @@ def test_too_many_files_are_refused(tree: Path, data: Path, monkeypatch: pytest.
     monkeypatch.setattr(snapshot, "_MOST", 50)
     for number in range(30):
         (tree / "common" / str(number)).touch()
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         assert taken.broken == ()
     for number in range(30, 60):
         (tree / "common" / str(number)).touch()
-    with pytest.raises(ProblemError, match="problems: has more than 50 files"), problem_snapshot(tree, data):
+    with pytest.raises(ProblemError, match="problems: has more than 50 files"), problem_shelf(tree, data):
         pass
     assert list(data.iterdir()) == []
 
@@ -318,7 +318,7 @@ def test_copy_is_of_one_moment(tree: Path, data: Path, after_each_file: list[Cal
     """Files that change, vanish or appear meanwhile: the problem is copied again."""
     new = tree / "sum" / "tests" / "new.txt"
     after_each_file += [edit_again, lambda _: remove(tree / "sum/tests/wanted.txt"), lambda _: overwrite(new)]
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         assert taken.broken == ()
         assert contents(taken.problems["sum"].root) == contents(tree / "sum")
     assert new.exists()
@@ -329,7 +329,7 @@ def test_problem_that_never_rests_is_left_out_and_named(
 ) -> None:
     """The others are copied."""
     after_each_file += [edit_again] * 100
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         assert [str(error) for error in taken.broken] == [
             f"{tree / 'sum'}: it changed while it was copied, 3 times in a row"
         ]
@@ -342,7 +342,7 @@ def test_problem_that_vanishes_is_not_there(
 ) -> None:
     """As if it had been removed before."""
     after_each_file.append(lambda _: shutil.rmtree(tree / "sum"))
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         assert taken.broken == ()
         assert "sum" not in taken.problems
 
@@ -357,7 +357,7 @@ def test_unreadable_problem_is_left_out_and_named(tree: Path, data: Path, monkey
         return opened(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", refuse)
-    with problem_snapshot(tree, data) as taken:
+    with problem_shelf(tree, data) as taken:
         (error,) = taken.broken
         assert error.path == tree / "sum"
         assert error.complaint.endswith(" cannot be read: Permission denied")

@@ -23,6 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from subcli.judge.job import Job
 from subcli.judge.languages.language import Language
 from subcli.judge.problem import Problem, ResourceLimits
+from subcli.judge.shelf import Shelf
 from subcli.judge.trial import self_test
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.passwords import Passwords
@@ -335,20 +336,25 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
         origins: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
         redis: str | None = bus,
+        shelf: Shelf | None = None,
+        concurrency: int = 1,
         **limits: Any,
     ) -> AsyncIterator[Live]:
         engine = open_database(database)
         judge = judge or FakeJudge()
         chosen = ServerLimits(**{"shutdown_s": 1.0, **limits})
-        problems = problems or {"echo": make_problem()}
+        judgeable = problems = problems or {"echo": make_problem()}
+        if shelf is not None:
+            problems, judgeable = shelf.problems, shelf.judgeable
         app = create_app(
             engine,
             problems,
-            service_of(judge, problems, 1, chosen),
+            service_of(judge, judgeable, concurrency, chosen) if concurrency else None,
             limits=chosen,
             auth=AuthConfig(KEY, CHEAP, clock) if auth else None,
             allowed_origins=origins,
             redis=None if redis is None else connect_redis(redis),
+            shelf=shelf,
         )
         started = asyncio.Event()
         server = Server(app, chosen, started.set, stop_with_stdin=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeAlias
@@ -168,6 +169,12 @@ class Problem:
     """Where the time limit comes from, for packages."""
     remarks: tuple[str, ...] = ()
     """What its author should know, and which does not keep it from being judged."""
+    closes: datetime | None = None
+    """From when on the server accepts no submissions, in UTC."""
+    max_attempts: int | None = None
+    """How many submissions that count each user may make."""
+    version: str = ""
+    """The name of this version (`subcli.judge.manifest`); empty if it has none."""
     copied_from: Path | None = None
     """The author's directory, if `root` is a copy of it."""
 
@@ -208,6 +215,11 @@ class Problem:
     def from_json(values: Mapping[str, Any]) -> Problem:
         """The problem that `as_json` described."""
         return msgspec.convert(values, Problem, dec_hook=_from_plain)
+
+
+def versioned(slug: str, version: str | None) -> str:
+    """What a version of a problem is called where there may be several; without a version, the slug."""
+    return f"{slug}@{version}" if version else slug
 
 
 def _plain(value: object) -> object:

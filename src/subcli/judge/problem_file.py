@@ -7,8 +7,9 @@ the first submission fails. Every error names the file, the line and the key.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -92,6 +93,7 @@ class ProblemTable(CasesTable, frozen=True, kw_only=True, forbid_unknown_fields=
     limits: ResourceLimits = ResourceLimits()
     solutions: Annotated[tuple[SolutionTable, ...], Meta(description="written as `[[solutions]]`")] = ()
     local_files: InnerPaths = ()
+    max_attempts: AtLeast1 | None = None
 
 
 def is_problem(directory: str | Path) -> bool:
@@ -99,7 +101,7 @@ def is_problem(directory: str | Path) -> bool:
     return any(os.path.isfile(os.path.join(directory, name)) for name in FILE_NAMES)
 
 
-def _is_described(directory: Path) -> bool:
+def is_described(directory: Path) -> bool:
     """Whether somebody means a directory to be a problem, even if the file cannot be read."""
     return any(os.path.lexists(directory / name) for name in FILE_NAMES)
 
@@ -127,7 +129,7 @@ def load_problem(root: Path, origin: Path | None = None, languages: Languages | 
             return text
         return text.replace(str(root), str(origin)).replace(str(root.parent), str(origin.parent))
 
-    if not _is_described(root):
+    if not is_described(root):
         missing = f"there is neither a {' nor a '.join(FILE_NAMES)}" if root.is_dir() else "no such directory"
         raise ProblemError(origin or root, missing)
     try:
@@ -160,15 +162,12 @@ def load_problems(directory: Path | None = None) -> dict[str, Problem]:
 
 
 def load_valid_problems(
-    directory: Path | None = None,
-    copies: Mapping[Path, Path] = MappingProxyType({}),
-    languages: Path | None = None,
+    directory: Path | None = None, languages: Path | None = None
 ) -> tuple[dict[str, Problem], tuple[ProblemError, ...]]:
     """Load problems as `load_problems` does, and leave out those that are not valid.
 
     Args:
         directory: an operator's problems.
-        copies: copies of `BUNDLED` and of `directory` that are read instead.
         languages: an operator's file that adds languages; default: the `languages.toml` in `directory`.
 
     Returns:
@@ -177,7 +176,7 @@ def load_valid_problems(
     Raises:
         ProblemError: there is no such directory, or the file of languages is not valid.
     """
-    known = _known_languages(directory, languages)
+    known = known_languages(directory, languages)
     problems: dict[str, Problem] = {}
     broken: list[ProblemError] = []
     for parent in (BUNDLED, directory):
@@ -185,11 +184,10 @@ def load_valid_problems(
             continue
         if not parent.is_dir():
             raise ProblemError(parent, "no such directory")
-        copy = copies.get(parent)
-        for root in sorted(path for path in (copy or parent).iterdir() if _is_described(path)):
+        for root in sorted(path for path in parent.iterdir() if is_described(path)):
             try:
-                problem = load_problem(root, None if copy is None else parent / root.name, known)
-                _check_unique(problem, problems)
+                problem = load_problem(root, languages=known)
+                check_unique(problem, problems.values())
             except ProblemError as error:
                 broken.append(error)
             else:
@@ -197,15 +195,28 @@ def load_valid_problems(
     return problems, tuple(broken)
 
 
-def _known_languages(directory: Path | None, file: Path | None) -> Languages:
+def known_languages(directory: Path | None, file: Path | None) -> Languages:
+    """The languages that problems may name.
+
+    Args:
+        directory: of problems; its `languages.toml` counts if there is no `file`.
+        file: an operator's file that adds languages.
+
+    Raises:
+        ProblemError: the file is not valid.
+    """
     try:
         return languages_in(directory) if file is None else read_languages(file, bundled())
     except TomlError as error:
         raise ProblemError(error.path, error.problem, error.line) from None
 
 
-def _check_unique(problem: Problem, others: Mapping[str, Problem]) -> None:
-    for other in others.values():
+def check_unique(problem: Problem, others: Iterable[Problem]) -> None:
+    """
+    Raises:
+        ProblemError: another problem has its id or its slug.
+    """
+    for other in others:
         if other.slug == problem.slug or other.id == problem.id:
             raise ProblemError(problem.file, f"has the id or the slug of the problem in {other.origin}")
 
@@ -230,7 +241,7 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
         raise TomlError(description, f"cannot be read: {error}") from None
     languages = _languages(root, file, table, known)
     if table.runner != "cases":
-        check_unused(file)
+        check_unused(file, allowed=("closes",))
     grader: Grader | None = None
     if table.runner == "grader":
         languages, grader = _grader(root, file, table, languages)
@@ -254,7 +265,20 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
         network=table.network,
         solutions=tuple(_solution(root, file, table, languages, number) for number in range(len(table.solutions))),
         local_files=tuple(_existing(root, file, ("local_files",), name) for name in table.local_files),
+        closes=_closes(file, table),
+        max_attempts=table.max_attempts,
     )
+
+
+def _closes(file: TomlFile, table: ProblemTable) -> datetime | None:
+    if table.closes is None:
+        return None
+    if isinstance(file.content["closes"], str):
+        raise file.error(("closes",), "must be written without quotes", hint=f"Write: `closes = {table.closes}`.")
+    try:
+        return table.closes.astimezone(UTC)
+    except OverflowError:
+        raise file.error(("closes",), "must be in the years from 1 to 9999") from None
 
 
 def _limits(file: TomlFile, table: ProblemTable) -> ResourceLimits:

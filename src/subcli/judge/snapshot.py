@@ -1,13 +1,15 @@
-"""One copy of the problems, for everything that judges or serves them.
+"""Copies of directories of problems, for everything that judges or serves them.
 
 Authors edit their files while a server runs. A submission must not be judged by a mixture of two states, and what the
-API tells must be what the judge does. So a server copies its problems when it starts, and works with the copy until it
-ends. Authors read their own paths all the same (`Problem.as_authored`).
+API tells must be what the judge does. So a server works with copies (`subcli.judge.shelf`). Authors read their own
+paths all the same (`Problem.as_authored`).
 
 What lies beside the problems is copied along with them, because their tests may share it. An entry that changes
-meanwhile is copied again: a copy is what was there at one moment. Links are copied as links. One that leads out of the
-directory still leads there, and what is there is neither copied nor protected from changes; only where an entry of the
-directory is itself a link to a problem, that problem is copied.
+meanwhile is copied again: a copy is what was there at one moment. One that has changed since the last look is copied
+once two looks in a row have found the same, so that somebody who copies it file by file is not interrupted. Links are
+copied as links. One that leads out of the directory still leads there, and what is there is neither copied nor
+protected from changes; only where an entry of the directory is itself a link to a problem, that problem is copied.
+Entries that are hidden, with a name that begins with a dot, are left alone.
 """
 
 from __future__ import annotations
@@ -16,17 +18,19 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from subcli.judge.problem import Problem, ProblemError
-from subcli.judge.problem_file import BUNDLED, is_problem, load_problem, load_valid_problems
+from subcli.judge.problem_file import is_problem, load_problem
 from subcli.judge.process.removal import remove_tree
 from subcli.judge.process.workplace import workplace
 
+_DRAFT: Final = ".draft"
+"""Where an entry is copied to before it takes its place."""
 _IGNORED: Final = frozenset((".git", ".hg", ".svn", "__pycache__", ".pytest_cache"))
 _MOST: Final = 200_000
 """How many files a directory of problems may have: a home directory, given by mistake, is not copied."""
@@ -36,57 +40,6 @@ _PAUSE_S: Final = 0.1
 _CHUNK_BYTES: Final = 1024 * 1024
 _VANISHED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 """It is gone, or has become something else."""
-
-
-@dataclass(frozen=True)
-class ProblemSnapshot:
-    """A copy of the problems.
-
-    Attributes:
-        path: the private directory that contains it.
-        problems: by slug.
-        broken: one error for each problem that was left out.
-        remarks: what was not copied, and why: sentences for the operator.
-    """
-
-    path: Path
-    problems: Mapping[str, Problem]
-    broken: tuple[ProblemError, ...]
-    remarks: tuple[str, ...]
-
-
-@contextmanager
-def problem_snapshot(
-    directory: Path | None, parent: Path | None = None, languages: Path | None = None
-) -> Iterator[ProblemSnapshot]:
-    """A copy of the bundled problems and of those in `directory`, removed at the end.
-
-    Args:
-        directory: an operator's problems, each in a subdirectory.
-        parent: where the copy is made; default: the temporary directory.
-        languages: an operator's file that adds languages; default: the `languages.toml` in `directory`.
-
-    Raises:
-        ProblemError: there is no such directory, or it has too many files; or the file of languages is not valid.
-        OSError: the copy cannot be written.
-    """
-    if directory is not None and not directory.is_dir():
-        raise ProblemError(directory, "no such directory")
-    with workplace("problems", parent) as place:
-        base = place.path.resolve()
-        copies = {BUNDLED: _Copy(BUNDLED, base / "bundled")}
-        if directory is not None:
-            copies[directory] = _Copy(directory, base / "own")
-        for copy in copies.values():
-            copy.make()
-        targets = {source: copy.target for source, copy in copies.items()}
-        problems, broken = load_valid_problems(directory, targets, languages)
-        yield ProblemSnapshot(
-            path=base,
-            problems=problems,
-            broken=(*(error for copy in copies.values() for error in copy.broken), *broken),
-            remarks=tuple(text for copy in copies.values() for text in copy.remarks),
-        )
 
 
 @contextmanager
@@ -101,10 +54,8 @@ def snapshot_of_one(root: Path) -> Iterator[Problem]:
         load_problem(root)  # says what is wrong, before whatever there is is copied
     source = Path(os.path.abspath(root))
     with workplace("problems") as place:
-        copy = _Copy(source.parent, place.path.resolve() / "own")
-        copy.make(only=source.name)
-        if copy.broken:
-            raise ProblemError(root, copy.broken[0].complaint)
+        copy = Mirror(source.parent, place.path.resolve() / "own")
+        copy.make_one(source.name)
         yield load_problem(copy.target / source.name, root)
 
 
@@ -141,13 +92,15 @@ class _Entry:
         return _Entry(found.st_mode, *times, leads)
 
 
-class _Copy:
+_Look: TypeAlias = dict[str, _Entry] | str | None
+"""What there is at and below an entry, by the rest of the path; why that is not known; None if there is nothing."""
+
+
+class Mirror:
     """A copy of a directory of problems.
 
     Attributes:
         target: where it is.
-        broken: problems that could not be copied.
-        remarks: as in `ProblemSnapshot`.
 
     Args:
         source: the directory.
@@ -155,80 +108,174 @@ class _Copy:
     """
 
     def __init__(self, source: Path, target: Path) -> None:
+        self.source = source
         self.target = target
-        self.broken: list[ProblemError] = []
-        self._source = source
         self._real = os.path.realpath(source)
         # Where links may lead, and what stands for it in the copy.
         self._places = {os.path.abspath(source): str(target), self._real: str(target)}
-        self._remarks: dict[str, str] = {}
-        """By path, because what changes is looked at again."""
+        self._remarks: dict[str, dict[str, str]] = {}
+        """By entry and path, because what changes is looked at again."""
+        self._copied: dict[str, _Look] = {}
+        """Each entry that was copied, as it was found."""
+        self._seen: dict[str, _Look] = {}
+        """Each entry as the last look found it."""
+        self._complaints: dict[str, str] = {}
+        """Why entries were not copied as they are now."""
+        self._changed: set[str] = set()
+        """Entries of which the caller of `update` does not know yet that their copies have changed."""
         self._found = 0
+        self.target.mkdir(mode=0o700)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        return tuple(f"{path} {remark}" for path, remark in self._remarks.items())
+        """What was not copied, and why: sentences for the operator."""
+        left_out = (
+            f"{self.source / name} is not copied: {complaint}"
+            for name, complaint in self._complaints.items()
+            if not self._is_problem(name)
+        )
+        inner = (f"{path} {remark}" for each in self._remarks.values() for path, remark in each.items())
+        return *left_out, *inner
 
-    def make(self, only: str | None = None) -> None:
-        """Copy the directory.
+    @property
+    def broken(self) -> dict[str, ProblemError]:
+        """Problems that could not be copied as they are now, by the names of their directories."""
+        return {
+            name: ProblemError(self.source / name, complaint)
+            for name, complaint in self._complaints.items()
+            if self._is_problem(name)
+        }
+
+    def _is_problem(self, name: str) -> bool:
+        return is_problem(f"{self._real}/{name}") or is_problem(self.target / name)
+
+    def update(self, *, at_once: bool) -> frozenset[str]:
+        """Copy what has changed.
 
         Args:
-            only: the one entry that is copied; the others become links.
+            at_once: without waiting until it has come to rest.
+
+        Returns:
+            the names of the entries whose copies are new, different or gone.
 
         Raises:
-            ProblemError: it has too many files.
+            ProblemError: the directory cannot be read, or has too many files.
             OSError: the copy cannot be written.
         """
-        self.target.mkdir(mode=0o700)
-        for name in self._names(only):
-            if only not in (None, name):
-                (self.target / name).symlink_to(f"{self._real}/{name}")
-            elif name not in _IGNORED and not self.target.is_relative_to(f"{self._real}/{name}"):
-                try:
-                    self._copy(name)
-                except _UnreadableError as error:
-                    self._leave_out(name, str(error), is_wanted=name == only)
+        self._found = 0
+        seen = {name: self._look(name) for name in self._names()}
+        for name in sorted(seen.keys() | self._copied.keys()):
+            found = seen.get(name)
+            if found == self._copied.get(name):
+                self._complaints.pop(name, None)
+            elif at_once or self._seen.get(name, None if found is None else "") == found:
+                self._changed |= self._take(name, found)
+        self._seen = seen
+        changed, self._changed = frozenset(self._changed), set()
+        return changed
 
-    def _names(self, only: str | None) -> list[str]:
-        try:
-            return sorted(os.listdir(self._real))
-        except OSError as error:
-            if only is not None:
-                # An author's directory may lie in one that cannot be listed.
-                return [only]
-            raise ProblemError(self._source, f"cannot be read: {error.strerror}") from None
-
-    def _leave_out(self, name: str, why: str, *, is_wanted: bool) -> None:
-        _discard(self.target / name)
-        if is_wanted or is_problem(f"{self._real}/{name}"):
-            self.broken.append(ProblemError(self._source / name, why))
-        else:
-            self._remarks[str(self._source / name)] = f"is not copied: {why}"
-
-    def _copy(self, name: str) -> None:
-        """Copy one entry of the directory, as it is at one moment.
+    def make_one(self, name: str) -> None:
+        """Copy one entry; the others become links.
 
         Raises:
-            _UnreadableError: it cannot be read, or changes all the time.
+            ProblemError: it cannot be read, or changes all the time.
+            OSError: the copy cannot be written.
         """
+        try:
+            names = self._names()
+        except ProblemError:
+            # An author's directory may lie in one that cannot be listed.
+            names = [name]
+        for other in names:
+            if other != name:
+                (self.target / other).symlink_to(f"{self._real}/{other}")
+        try:
+            self._copy(name)
+        except _UnreadableError as error:
+            raise ProblemError(self.source / name, str(error)) from None
+
+    def _names(self) -> list[str]:
+        try:
+            names = sorted(os.listdir(self._real))
+        except OSError as error:
+            raise ProblemError(self.source, f"cannot be read: {error.strerror}") from None
+        return [
+            name
+            for name in names
+            if not name.startswith(".")
+            and name not in _IGNORED
+            and not self.target.is_relative_to(f"{self._real}/{name}")
+        ]
+
+    def _root(self, name: str) -> str:
+        """What is copied for an entry: itself, or the problem that it is a link to."""
         root = f"{self._real}/{name}"
         if os.path.islink(root) and is_problem(root):
             root = os.path.realpath(root)
             self._places[root] = str(self.target / name)
+        return root
+
+    def _look(self, name: str) -> _Look:
+        try:
+            found = self._scan(self._root(name), self._found)
+        except _UnreadableError as error:
+            return str(error)
+        self._found += len(found)
+        return found or None
+
+    def _take(self, name: str, found: _Look) -> set[str]:
+        """Copy an entry that has changed. If that fails, the copy stays as it was. Returns the name if it changed."""
+        if isinstance(found, str):
+            self._complaints[name] = found
+            return set()
+        try:
+            copied = None if found is None else self._copy(name)
+        except _UnreadableError as error:
+            self._complaints[name] = str(error)
+            return set()
+        self._complaints.pop(name, None)
+        if copied is None:
+            _discard(self.target / name)
+            self._remarks.pop(name, None)
+            return {name} if self._copied.pop(name, None) else set()
+        self._copied[name] = copied
+        return {name}
+
+    def _copy(self, name: str) -> dict[str, _Entry] | None:
+        """Copy one entry of the directory, as it is at one moment.
+
+        Returns:
+            what it was; None if it is gone.
+
+        Raises:
+            _UnreadableError: it cannot be read, or changes all the time.
+        """
+        root, draft = self._root(name), self.target / _DRAFT
         for _ in range(_TRIES):
             found = self._scan(root)
-            with suppress(_ChangedError):
+            remarks: dict[str, str] = {}
+            try:
                 for path, entry in found.items():
-                    self._write(root + path, entry, f"{self.target}/{name}{path}")
+                    self._write(root + path, entry, f"{draft}{path}", remarks)
                 if self._scan(root) == found:
-                    self._found += len(found)
-                    return
-            _discard(self.target / name)
+                    _discard(self.target / name)
+                    if found:
+                        draft.rename(self.target / name)
+                    self._remarks[name] = remarks
+                    return found or None
+            except _ChangedError:
+                pass
+            finally:
+                _discard(draft)
             time.sleep(_PAUSE_S)
         raise _UnreadableError(f"it changed while it was copied, {_TRIES} times in a row")
 
-    def _scan(self, root: str) -> dict[str, _Entry]:
+    def _scan(self, root: str, others: int = 0) -> dict[str, _Entry]:
         """What there is at and below `root`, directories before their contents, by the rest of the path.
+
+        Args:
+            root: a file, a directory or a link.
+            others: how many files there are besides.
 
         Raises:
             ProblemError: there is too much.
@@ -243,11 +290,11 @@ class _Copy:
                 found[path] = _Entry.look_at(root + path)
                 if stat.S_ISDIR(found[path].mode):
                     waiting += [f"{path}/{name}" for name in set(os.listdir(root + path)) - _IGNORED]
-            if self._found + len(found) > _MOST:
-                raise ProblemError(self._source, f"has more than {_MOST:,} files; it must contain problems only")
+            if others + len(found) > _MOST:
+                raise ProblemError(self.source, f"has more than {_MOST:,} files; it must contain problems only")
         return found
 
-    def _write(self, path: str, entry: _Entry, target: str) -> None:
+    def _write(self, path: str, entry: _Entry, target: str, remarks: dict[str, str]) -> None:
         """Copy one file, directory or link.
 
         Raises:
@@ -258,21 +305,21 @@ class _Copy:
         if stat.S_ISDIR(entry.mode):
             os.mkdir(target, 0o700)
         elif stat.S_ISLNK(entry.mode):
-            os.symlink(self._lead(path, entry.leads), target)
+            os.symlink(self._lead(path, entry.leads, target, remarks), target)
         elif stat.S_ISREG(entry.mode):
             _copy_file(path, entry, target)
         else:
-            self._remarks[path] = "is not copied: it is neither a file nor a directory"
+            remarks[path] = "is not copied: it is neither a file nor a directory"
 
-    def _lead(self, path: str, leads: str) -> str:
+    def _lead(self, path: str, leads: str, target: str, remarks: dict[str, str]) -> str:
         """Where the copy of a link leads: to the same place in the copy, or out of it as before."""
         there = os.path.normpath(os.path.join(os.path.dirname(path), leads))
         for source, copy in self._places.items():
             if f"{there}/".startswith(f"{source}/"):
                 stays = not os.path.isabs(leads) and path.startswith(f"{source}/")
-                return leads if stays else copy + there[len(source) :]
+                return leads if stays else os.path.relpath(copy + there[len(source) :], os.path.dirname(target))
         if os.path.exists(there):
-            self._remarks[path] = f"leads out of {self._source}: {there} is not copied, and may change while it is used"
+            remarks[path] = f"leads out of {self.source}: {there} is not copied, and may change while it is used"
         return there
 
 

@@ -281,6 +281,7 @@ def _status() -> dict[str, Any]:
     fields: dict[str, Any] = {
         "submission_id": _INTEGER,
         "problem": {"type": ["string", "integer", "null"]},
+        "problem_version": _OPTIONAL_TEXT,
         "language": _OPTIONAL_TEXT,
         "status": _OPTIONAL_TEXT,
         "final_status": _OPTIONAL_TEXT,

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from subcli.judge import Problem
+from subcli.judge.shelf import Shelf
 from subcli.server.accounts.accounts import Accounts
 from subcli.server.accounts.identity import DemoIdentities, Identities, TokenIdentities
 from subcli.server.accounts.logins import Logins
@@ -33,6 +34,7 @@ from subcli.server.edge.page_token import HEADER, PageTokenMiddleware
 from subcli.server.edge.prefix import PrefixMiddleware
 from subcli.server.gateway.gateway import Gateway
 from subcli.server.jobs.service import Service, is_judging
+from subcli.server.jobs.versions import Versions
 from subcli.server.jobs.workers import Workers
 from subcli.server.limits import Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
@@ -76,12 +78,13 @@ def create_app(
     allowed_origins: Collection[str] = (),
     redis: Redis | None = None,
     root_path: str = "",
+    shelf: Shelf | None = None,
 ) -> FastAPI:
     """Create the ASGI application of a server.
 
     Args:
         engine: from `open_database`; the application disposes of its connections when it ends.
-        problems: by slug.
+        problems: by slug; without a `shelf`, they never change.
         service: judges submissions; None if other processes do.
         limits: the defaults if None.
         auth: None for demo mode.
@@ -89,12 +92,15 @@ def create_app(
         redis: connects the server to other gateways and workers on the same database; the application closes it
             when it ends. None for a single process.
         root_path: the path under which a proxy serves it, such as `/judge`.
+        shelf: the versions of the problems, which the application keeps up to date.
     """
     limits = limits or ServerLimits()
     backbone = Backbone(engine, limits, redis)
-    services = _make_services(engine, backbone, problems, limits, auth, redis, service)
+    versions = None if shelf is None else Versions(shelf, backbone.store, limits.problem_mb, limits.problem_cache_mb)
+    services = _make_services(engine, backbone, problems, limits, auth, redis, service, versions)
     store, journal, queue = backbone.store, backbone.journal, backbone.queue
-    workers = Workers(store, journal, queue, problems, service, limits, services.metrics)
+    judgeable = problems if shelf is None else shelf.judgeable
+    workers = Workers(store, journal, queue, judgeable, service, limits, services.metrics, versions)
     app = FastAPI(
         title="subcli",
         version=version("subcli-watch"),
@@ -125,6 +131,7 @@ def _make_services(
     auth: AuthConfig | None,
     redis: Redis | None,
     service: Service | None,
+    versions: Versions | None,
 ) -> Services:
     limiter = _make_limiter(limits, redis)
     identities, auth_services = _make_auth(engine, backbone.store, limiter, limits, auth, service)
@@ -144,6 +151,7 @@ def _make_services(
         metrics=Metrics(),
         lifecycle=Lifecycle(),
         service=service,
+        versions=versions,
     )
 
 

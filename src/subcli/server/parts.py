@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from subcli.server.accounts.logins import Logins
     from subcli.server.accounts.tokens import TokenIssuer
     from subcli.server.jobs.service import Service
+    from subcli.server.jobs.versions import Versions
     from subcli.server.limits import Limiter, Rate
     from subcli.server.observe.metrics import Metrics
     from subcli.server.run.shutdown import Lifecycle
@@ -119,7 +120,8 @@ class Services:
     """The services of one gateway.
 
     `auth` is None in demo mode, and `page_token` (`edge/page_token.py`) in every other. `submits`,
-    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge.
+    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge,
+    and `versions` if the problems never change.
     """
 
     store: Store
@@ -137,7 +139,19 @@ class Services:
     metrics: Metrics
     lifecycle: Lifecycle
     service: Service | None
+    versions: Versions | None
 
     def problem(self, name: str) -> Problem | None:
         """The problem with this slug or id."""
         return next((each for each in self.problems.values() if name in (each.slug, str(each.id))), None)
+
+    async def slug(self, name: str) -> str | None:
+        """The slug of the problem with this slug or id, if it is in service, or if there are submissions to it."""
+        if (problem := self.problem(name)) is not None:
+            return problem.slug
+        slug: str | None = name
+        if name.isascii() and name.isdecimal():
+            slug = await self.store.run(self.store.packages.slug, int(name)) if int(name) < 1 << 63 else None
+        if slug is None or not await self.store.run(self.store.lookup.has_submissions, slug):
+            return None
+        return slug

@@ -95,6 +95,10 @@ class ServerLimits:
     """Invalid refresh tokens, at refreshes and logouts, from one network within `login_window_s`; then 429,"""
     guesses_site: int = 1200
     """and from one IPv6 /56."""
+    problem_mb: int = 256
+    """How large a version of a problem may be that is stored in the database, or fetched from it."""
+    problem_cache_mb: int = 1024
+    """How much space versions take that are not in service, and that no waiting submission needs."""
     cleanup_s: float = 600.0
     """How often each gateway deletes expired sessions and tokens."""
     machine_tokens: int = 50
@@ -157,6 +161,8 @@ ADJUSTABLE: Final = {
         "output_bytes",
         "output_per_s",
         "output_keep_s",
+        "problem_mb",
+        "problem_cache_mb",
     )
 }
 """The limits that an operator may set (`--set-limit`), and their fields."""

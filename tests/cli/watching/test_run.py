@@ -140,6 +140,27 @@ def test_no_watch(
     assert ("`subcli watch 5`" in here.err.getvalue()) is not common.quiet
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(2, "2 attempts left."), (1, "1 attempt left."), (0, "This was your last attempt."), (None, ""), ("x", "")],
+)
+def test_attempts_left(
+    clock: Clock, job: run.CodeToSubmit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: object, said: str
+) -> None:
+    """A person learns it where the problem limits attempts; programs read the answer."""
+
+    class Limited(Client):
+        async def submit(self, source: object, **given: object) -> dict[str, Any]:
+            return {**await super().submit(source), "attempts_left": left}
+
+    serve(monkeypatch, Limited(clock, post_s=0.0))
+    for tty, quiet in ((True, False), (False, False), (True, True)):
+        here = captured(tmp_path, tty=tty)
+        assert run.submit(Common(quiet=quiet), here.streams, Options(), SETTINGS, job, no_watch=True) == 0
+        assert ("attempt" in here.err.getvalue()) == (tty and not quiet and said != "")
+        assert said in here.err.getvalue() or not tty or quiet
+
+
 def test_watch_the_latest(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an id the latest submission is watched."""
     serve(monkeypatch, Client(clock, post_s=0.0))

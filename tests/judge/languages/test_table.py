@@ -12,7 +12,8 @@ from subcli.judge.analysis.traces import _OF_RUNTIME
 from subcli.judge.languages import table
 from subcli.judge.languages.language import Language
 from subcli.judge.problem_file import load_valid_problems
-from subcli.judge.snapshot import problem_snapshot, snapshot_of_one
+from subcli.judge.shelf import problem_shelf
+from subcli.judge.snapshot import snapshot_of_one
 from subcli.shared.toml import TomlError
 from subcli.workspace.languages import _ENDINGS
 
@@ -189,9 +190,9 @@ def test_operator_adds_and_changes_languages(tmp_path: Path) -> None:
     problems, _ = load_valid_problems(tmp_path, languages=other)
     assert problems["sum"].languages["python"].title == "Adder"
     # A server and `problems check` read a copy.
-    with problem_snapshot(tmp_path) as copied:
+    with problem_shelf(tmp_path) as copied:
         assert copied.problems["sum"].languages["python"].title == "Snake"
-    with problem_snapshot(tmp_path, languages=other) as copied:
+    with problem_shelf(tmp_path, languages=other) as copied:
         assert copied.problems["sum"].languages["python"].title == "Adder"
     with snapshot_of_one(tmp_path / "sum") as checked:
         assert checked.languages["python"].title == "Snake"
@@ -233,7 +234,7 @@ def test_mistakes_of_operators_are_named(tmp_path: Path, text: str, complaint: s
     with pytest.raises(TomlError) as caught:
         table.languages_in(tmp_path)
     assert complaint in str(caught.value)
-    with pytest.raises(ProblemError) as refused, problem_snapshot(tmp_path):
+    with pytest.raises(ProblemError) as refused, problem_shelf(tmp_path):
         pass
     assert str(refused.value).startswith(str(path))
     assert complaint in str(refused.value)

@@ -13,7 +13,7 @@ from subcli.judge.check import check_problem
 from subcli.judge.package import tree
 from subcli.judge.problem import ProblemError
 from subcli.judge.problem_file import load_problem
-from subcli.judge.snapshot import problem_snapshot
+from subcli.judge.shelf import problem_shelf
 from tests.judge.package.packages import MINIMAL, loaded, write
 
 Files = Mapping[str, str | bytes | None]
@@ -129,7 +129,7 @@ def test_a_package_whose_file_cannot_be_read_is_not_taken_for_another_kind_of_pr
     (check,) = check_problem(root).checks
     assert check.what == "problem.yaml"
     assert check.detail == f"{root}/problem.yaml: cannot be read: No such file or directory"
-    with problem_snapshot(tmp_path, tmp_path) as snapshot:
+    with problem_shelf(tmp_path, tmp_path) as snapshot:
         assert [str(error) for error in snapshot.broken] == [check.detail]
 
 

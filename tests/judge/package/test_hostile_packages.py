@@ -12,7 +12,7 @@ from subcli.cli.main import run
 from subcli.judge.package.latex import title_of, to_markdown
 from subcli.judge.problem import ProblemError
 from subcli.judge.problem_file import load_problem
-from subcli.judge.snapshot import problem_snapshot
+from subcli.judge.shelf import problem_shelf
 from subcli.server.observe.logs import prepare
 from tests.judge.package.packages import MINIMAL, write
 
@@ -75,7 +75,7 @@ def test_links_out_of_a_package(tmp_path: Path, decoy: Path, place: str, *, rela
     with pytest.raises(ProblemError) as caught:
         load_problem(root)
     assert str(caught.value) == says
-    with problem_snapshot(root.parent, tmp_path) as snapshot:
+    with problem_shelf(root.parent, tmp_path) as snapshot:
         assert [str(error) for error in snapshot.broken] == [says]
         assert "minimal" not in snapshot.problems
         copied = [path for path in tmp_path.glob("subcli-*/**/*") if path.is_file() and not path.is_symlink()]
@@ -89,7 +89,7 @@ def test_links_in_a_package_and_beside_it(tmp_path: Path) -> None:
     write(root.parent, {"shared/lib.py": "one = 1\n"})
     (root / "data/sample").symlink_to("secret")
     (root / "output_validators/v/lib.py").symlink_to("../../../shared/lib.py")
-    with problem_snapshot(root.parent, tmp_path) as snapshot:
+    with problem_shelf(root.parent, tmp_path) as snapshot:
         problem = snapshot.problems["minimal"]
         assert problem.cases is not None
         assert problem.cases.checker is not None
@@ -153,7 +153,7 @@ def test_names_and_texts_of_a_package_are_shown_harmless(
     shown = "".join(capsys.readouterr())
     handler = logging.StreamHandler()
     prepare(handler, "text")
-    with problem_snapshot(root.parent, tmp_path) as snapshot:
+    with problem_shelf(root.parent, tmp_path) as snapshot:
         problem = next((each for each in snapshot.problems.values() if each.slug.startswith("odd")), None)
         said = [*map(str, snapshot.broken), *snapshot.remarks, *(problem.remarks if problem is not None else ())]
         records = [logging.LogRecord("x", logging.WARNING, "", 0, text, None, None) for text in said]

@@ -53,6 +53,7 @@ async def test_healthy_server(live: Any) -> None:
         "database": "up",
         "redis": "none",
         "judging": "in service",
+        "problems": "1 in service",
     }
 
 

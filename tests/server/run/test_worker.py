@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,3 +150,66 @@ def attempts(http: httpx.Client, submission_id: int, number: int) -> None:
             return
         assert time.monotonic() < deadline, events
         time.sleep(0.02)
+
+
+def problem_with(tree: Path, answer: str) -> None:
+    """A problem whose test passes if the solution prints this."""
+    draft = tree / ".draft"
+    (draft / "tests").mkdir(parents=True)
+    (draft / "problem.toml").write_text(
+        'id = 700\nslug = "say"\ntitle = "Say"\nrunner = "tap"\ncommand = ["sh", "run.sh"]\nlanguages = ["python"]\n'
+    )
+    (draft / "description.md").write_text(f"Print {answer}.")
+    check = f'[ "$("$SUBCLI_SOLUTION")" = {answer} ] && echo ok 1 - Say || echo not ok 1 - Say\n'
+    (draft / "tests" / "run.sh").write_text(f"echo 1..1\n{check}")
+    if (tree / "say").exists():
+        shutil.rmtree(tree / "say")
+    draft.rename(tree / "say")
+
+
+@pytest.mark.parametrize("backends", [("postgresql", "redis")], ids=["postgresql+redis"], indirect=True)
+def test_worker_without_the_problems(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
+    """It gets them from the database: a new problem, a new version of it, and one that is gone."""
+    tree = tmp_path / "problems"
+    tree.mkdir()
+    urls = {"SUBCLI_DATABASE": database, "SUBCLI_REDIS": bus}
+    words = ("serve", "--json", "--port", "0", "--no-worker", "--data-dir", str(tmp_path / "data"))
+    gateway = subcli(*words, **urls, SUBCLI_PROBLEMS=str(tree))
+    ready = json.loads(first_line(gateway))
+    first_line(subcli("worker", "--sandbox", "none", "--json", **urls))
+    with httpx.Client(base_url=ready["url"], trust_env=False) as http:
+
+        def described() -> str:
+            response = http.get("/api/problems/say")
+            return str(response.json()["description"]) if response.status_code == 200 else ""
+
+        def wait_until(condition: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 60
+            while not condition():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+        def submit() -> dict[str, Any]:
+            body = {"problem": "say", "language": "python", "source_code": "print('one')"}
+            return dict(http.post("/api/submissions", json=body).json())
+
+        def shown(submission_id: int) -> dict[str, Any]:
+            return dict(http.get(f"/api/submissions/{submission_id}").json())
+
+        problem_with(tree, "one")
+        wait_until(lambda: described() == "Print one.")
+        first = submit()
+        wait_until(lambda: bool(shown(first["id"])["final_status"]))
+        assert shown(first["id"])["final_status"] == "passed", http.get(f"/api/submissions/{first['id']}/tests").json()
+        problem_with(tree, "two")
+        wait_until(lambda: described() == "Print two.")
+        second = submit()
+        assert second["problem_version"] != first["problem_version"]
+        shutil.rmtree(tree / "say")
+        wait_until(lambda: not described())
+        wait_until(lambda: bool(shown(second["id"])["final_status"]))
+        assert shown(second["id"])["final_status"] == "failed"
+        assert [row["id"] for row in http.get("/api/submissions?problem=say").json()["submissions"]] == [
+            second["id"],
+            first["id"],
+        ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -64,7 +65,7 @@ def list_problems(common: Common, streams: Streams) -> int:
     else:
         from subcli.output.pages.problems import problems_table
 
-        streams.console().print(problems_table(rows))
+        streams.console().print(problems_table(rows, time.time()))
     return exits.OK
 
 
@@ -78,7 +79,7 @@ def show_problem(common: Common, streams: Streams, problem: str) -> int:
 
         name = slug_of(found) or problem
         next_command = f"subcli init {shlex.quote(name)}{common.for_server()}"
-        streams.console().print(problem_page(found, quiet=common.quiet, next_command=next_command))
+        streams.console().print(problem_page(found, time.time(), quiet=common.quiet, next_command=next_command))
     return exits.OK
 
 

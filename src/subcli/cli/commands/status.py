@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FIELDS: Final = (
     "submission_id",
     "problem",
+    "problem_version",
     "language",
     "status",
     "final_status",

@@ -153,6 +153,8 @@ def submit(
                 raise options.timed_out(exits.MAYBE_SUBMITTED) from None
             number = int(answer["submission_id"])
             epoch = epoch_of(answer)
+            if streams.stderr_tty and not (common.json or common.quiet):
+                _note_attempts_left(streams, answer)
             async with _recorded(settings, job, number, epoch):
                 if no_watch:
                     _print_submitted(common, streams, number, answer, options.command("watch", number))
@@ -279,6 +281,16 @@ async def _recorded(settings: Settings, job: CodeToSubmit, number: int, epoch: s
     finally:
         soon.cancel()
         await asyncio.wait([asyncio.wrap_future(begin())], timeout=RECORD_WITHIN_S)
+
+
+def _note_attempts_left(streams: Streams, answer: dict[str, Any]) -> None:
+    """Say how many attempts are left, if the problem limits them."""
+    left = answer.get("attempts_left")
+    if isinstance(left, int) and left >= 0:
+        from subcli.output.terminal.report import note
+
+        said = f"{left} attempts left." if left > 1 else "1 attempt left." if left else "This was your last attempt."
+        note(said, streams.stderr, streams.env)
 
 
 def _print_submitted(common: Common, streams: Streams, number: int, answer: dict[str, Any], next_command: str) -> None:

@@ -23,6 +23,8 @@ from subcli.core.inputs import Blocked, Closed, Refused
 from subcli.settings.config import Settings
 from subcli.settings.files import user_directory
 
+_MOST_NAMED: Final = 5
+
 
 async def check_token(client: Client, info: ServerInfo) -> Diagnosis:
     login = f"`subcli auth login --server {client.settings.server}`"
@@ -55,6 +57,20 @@ async def _token_in_use(client: Client, origin: str, login: str) -> Diagnosis:
     if not accepted:
         return Diagnosis("token", "failed", f"from {origin}, not accepted", login, "auth")
     return Diagnosis("token", "ok", f"from {origin}, accepted; the server does not say whose it is")
+
+
+async def check_problems(client: Client) -> Diagnosis | None:
+    """What whoever runs the server should know about its problems; None if that is nothing."""
+    try:
+        rows = await client.api.problems()
+    except SubcliError:
+        return None
+    outdated = [str(row.get("slug")) for row in rows if isinstance(row, dict) and row.get("outdated") is True]
+    if not outdated:
+        return None
+    named = ", ".join(outdated[:_MOST_NAMED]) + (" and more" if len(outdated) > _MOST_NAMED else "")
+    detail = f"not valid as they are now: {named}; the versions before stay in service"
+    return Diagnosis("problems", "warning", detail, "The server's log says why.")
 
 
 async def check_websocket(client: Client) -> Diagnosis:

@@ -15,7 +15,7 @@ from typing import Final
 from subcli.client.api import ServerInfo
 from subcli.client.background import run_in_daemon_thread
 from subcli.client.connection import connect
-from subcli.client.doctor.access import check_keyring, check_token, check_websocket
+from subcli.client.doctor.access import check_keyring, check_problems, check_token, check_websocket
 from subcli.client.doctor.diagnosis import Diagnosis
 from subcli.client.doctor.reach import (
     check_api,
@@ -52,7 +52,8 @@ async def diagnose(settings: Settings, version: str, *, limit_s: float = LIMIT_S
                 if not limit.expired():
                     raise
                 break
-            left = left[left.index(found.name) + 1 :]
+            if found.name in left:
+                left = left[left.index(found.name) + 1 :]
             yield found
     detail = f"not finished within the {limit_s:g} s for all checks"
     yield Diagnosis(left[0], "failed", detail, "`--debug` shows what it waits for.")
@@ -96,6 +97,8 @@ async def _check_access(settings: Settings, info: ServerInfo) -> AsyncIterator[D
         async with connect(settings, max_attempts=0) as client:
             yield await check_websocket(client)
             yield await check_token(client, info)
+            if (problems := await check_problems(client)) is not None:
+                yield problems
     except SubcliError as error:
         yield Diagnosis("websocket", "skipped", "the recorded login cannot be read")
         yield Diagnosis("token", "failed", error.message.rstrip("."), error.hint, error.kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
@@ -34,7 +34,10 @@ _DIGITS: Final = re.compile(r"([0-9]+)")
 Switch: TypeAlias = Annotated[bool, Meta(description="true or false")]
 Tolerance: TypeAlias = Annotated[float, Meta(ge=0, description="a number, at least 0", examples=["1e-6"])]
 Points: TypeAlias = Annotated[float, Meta(ge=0, le=1e9, description="a number of points, at least 0")]
-Moment: TypeAlias = Annotated[datetime, Meta(tz=True, description="a date and time with an offset")]
+Moment: TypeAlias = Annotated[
+    datetime,
+    Meta(tz=True, description="a date and time with an offset", examples=["2027-01-31T23:59:00+01:00"]),
+]
 FeedbackName: TypeAlias = Annotated[
     Literal["full", "outcome", "none", "after_close"],
     Meta(description="one of full, outcome, none, after_close"),
@@ -77,7 +80,7 @@ class GroupTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CasesTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What belongs to `runner = "cases"` alone, at the top level of `problem.toml`."""
+    """What belongs to `runner = "cases"`, at the top level of `problem.toml`; `closes` to every problem."""
 
     comparison: ComparisonTable | None = None
     checker: CheckerTable | None = None
@@ -88,11 +91,12 @@ class CasesTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     stop_on_failure: Switch = False
 
 
-def check_unused(file: TomlFile, keys: Keys = ()) -> None:
+def check_unused(file: TomlFile, keys: Keys = (), *, allowed: Collection[str] = ()) -> None:
     """
     Args:
         file: says that the runner is another one.
         keys: where it describes the problem.
+        allowed: what it may have all the same.
 
     Raises:
         TomlError: it has something that belongs to problems of cases.
@@ -101,7 +105,7 @@ def check_unused(file: TomlFile, keys: Keys = ()) -> None:
     for key in keys:
         table = table[str(key)]
     for name in CasesTable.__struct_fields__:
-        if name in table:
+        if name in table and name not in allowed:
             raise file.error((*keys, name), 'is only allowed with `runner = "cases"`')
 
 

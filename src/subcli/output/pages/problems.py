@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -25,12 +26,20 @@ _LIMITS: Final = details.TextLimits(input=20)
 _LANGUAGES_MAX: Final = 3
 """Languages of a problem in the list of problems."""
 
+_VERSION_CHARS: Final = 12
+_OUTDATED: Final = "its files are not valid as they are now; the version before stays in service (see the server's log)"
+
 _CELL_MAX: Final = 300
 """Characters of a title, a list of languages and the like."""
 
 
-def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Return a line for each problem."""
+def problems_table(rows: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
+    """Return a line for each problem.
+
+    Args:
+        rows: As the server describes them.
+        now: Unix time.
+    """
     if not rows:
         return Text("This server has no problems.")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -39,6 +48,9 @@ def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     table.add_column("TITLE", overflow="fold")
     table.add_column("TESTS", justify="right")
     table.add_column("LANGUAGES", overflow="fold")
+    closing = any(_closing(row) is not None for row in rows)
+    if closing:
+        table.add_column("CLOSES", no_wrap=True)
     for row in rows:
         languages = row.get("languages")
         table.add_row(
@@ -47,8 +59,27 @@ def problems_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             _cell(row.get("title")),
             _cell(row.get("total_tests")),
             _cell(_first(languages) if isinstance(languages, list) else languages),
+            *([Text(_closes(row, now))] if closing else ()),
         )
-    return table
+    notes = [
+        Text(f"{_word(row.get('slug'))}: {_OUTDATED}", style="yellow") for row in rows if row.get("outdated") is True
+    ]
+    return Group(table, Text(), *notes) if notes else table
+
+
+def _closing(row: Mapping[str, Any]) -> datetime | None:
+    """When a problem closes, in the time zone of this machine; None if it does not, or says no time."""
+    try:
+        return datetime.fromisoformat(str(row.get("closes"))).astimezone()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _closes(row: Mapping[str, Any], now: float) -> str:
+    at = _closing(row)
+    if at is None:
+        return ""
+    return f"{at:%Y-%m-%d %H:%M}" if at.timestamp() > now else "closed"
 
 
 def _first(languages: Sequence[object]) -> str:
@@ -58,11 +89,12 @@ def _first(languages: Sequence[object]) -> str:
     return ", ".join(names[:_LANGUAGES_MAX] if more else names) + more
 
 
-def problem_page(problem: Mapping[str, Any], *, quiet: bool, next_command: str) -> RenderableType:
+def problem_page(problem: Mapping[str, Any], now: float, *, quiet: bool, next_command: str) -> RenderableType:
     """Return one problem: its properties and its description; the bare description if ``quiet``.
 
     Args:
         problem: As the server describes it.
+        now: Unix time.
         quiet: Whether to leave out everything else.
         next_command: What to type to begin with it.
     """
@@ -83,6 +115,14 @@ def problem_page(problem: Mapping[str, Any], *, quiet: bool, next_command: str) 
         facts.add_row("tests", _cell(problem["total_tests"]))
     if isinstance(limits, Mapping):
         facts.add_row("limits", _cell(", ".join(_limit(str(name), value) for name, value in limits.items())))
+    if (at := _closing(problem)) is not None:
+        facts.add_row("closes" if at.timestamp() > now else "closed", Text(f"{at:%Y-%m-%d %H:%M %Z}"))
+    if isinstance(problem.get("version"), str):
+        facts.add_row("version", _cell(problem["version"][:_VERSION_CHARS]))
+    if problem.get("outdated") is True:
+        facts.add_row("", Text(_OUTDATED, style="yellow"))
+    if problem.get("max_attempts") is not None:
+        facts.add_row("attempts", _cell(f"at most {problem['max_attempts']}"))
     title = Text(_word(problem.get("title")), style="bold")
     text = Markdown(_without_title(description, title.plain), hyperlinks=False)
     samples = _samples(problem.get("samples"), description)

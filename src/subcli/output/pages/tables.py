@@ -45,6 +45,8 @@ _BUILD_LINES: Final = 20
 _RUNS_MAX: Final = 20
 _NUMBER_MAX: Final = 1e12
 _UNCUT_CELLS: Final = 2000
+_VERSION_CHARS: Final = 12
+"""How much of a version's name is shown; `--json` has all of it."""
 
 
 # -- list -----------------------------------------------------------------------------------------
@@ -243,8 +245,12 @@ def _heading(
         word = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style)
         lines = [word.put("  ").extend(parts.counts(snapshot.counts))]
     lines += [parts.title(snapshot, _UNCUT_CELLS), *summary.comparison(verdict), *summary.failed(snapshot)]
-    created = _word(fields.get("created_at"))
-    return [*lines, *([Line("submitted ", DIM).put(created, DIM)] if created else []), *_runs(fields)]
+    created, version = _word(fields.get("created_at")), _word(fields.get("problem_version"))[:_VERSION_CHARS]
+    if created:
+        lines.append(Line("submitted ", DIM).put(created, DIM))
+    if version:
+        lines.append(Line("problem version ", DIM).put(version, DIM))
+    return [*lines, *_runs(fields)]
 
 
 def _runs(fields: Mapping[str, Any]) -> list[Line]:

@@ -1,4 +1,6 @@
-"""Error responses: every error is `{"detail": a sentence}` (contract, section 6), or a page with it for browsers."""
+"""Error responses: every error is `{"detail": a sentence}` (contract, section 6), some with a `code` for programs, or a
+page with it for browsers.
+"""
 
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
@@ -14,7 +16,9 @@ from starlette.exceptions import HTTPException
 
 from subcli.server.accounts.hashing import BusyError
 from subcli.server.limits import LimitedError
+from subcli.server.log.records import ClosedError, NoAttemptsLeftError
 from subcli.server.pages.rendering import error_page
+from subcli.shared.encoding import timestamp
 
 _log: Final = logging.getLogger(__name__)
 _FOR_PROGRAMS: Final = ("/api/", "/ws/", "/static/", "/metrics", "/healthz", "/readyz", "/attempts/", "/openapi.json")
@@ -37,6 +41,16 @@ def add_error_handlers(app: FastAPI) -> None:
     async def limited(request: Request, error: LimitedError) -> Response:
         more = {"retry_after": error.status.seconds_to_wait}
         return _respond(request, 429, error.detail, error.status.headers(), more)
+
+    @app.exception_handler(ClosedError)
+    async def closed(request: Request, error: ClosedError) -> Response:
+        more = {"code": "problem_closed", "closes": timestamp(error.closes_at)}
+        return _respond(request, 409, str(error), more=more)
+
+    @app.exception_handler(NoAttemptsLeftError)
+    async def no_attempts_left(request: Request, error: NoAttemptsLeftError) -> Response:
+        more = {"code": "no_attempts_left", "max_attempts": error.allowed, "attempts_used": error.used}
+        return _respond(request, 409, str(error), more=more)
 
     @app.exception_handler(BusyError)
     async def busy(request: Request, error: BusyError) -> Response:

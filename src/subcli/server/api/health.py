@@ -75,7 +75,17 @@ async def _state(services: Services, backends: _Backends) -> dict[str, Any]:
         "database": "up" if is_up else "down",
         "redis": redis,
         "judging": _judging(services.service),
+        "problems": _problems(services),
     }
+
+
+def _problems(services: Services) -> str:
+    """How many problems are in service, and whether all of them are as their authors left them; names are private."""
+    count, versions = len(services.problems), services.versions
+    in_service = f"{count} in service"
+    if versions is None or not versions.shelf.broken:
+        return in_service
+    return f"{in_service}; {len(versions.shelf.broken)} not valid as they are now, see the log"
 
 
 def _judging(service: Service | None) -> str:

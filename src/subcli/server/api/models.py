@@ -38,6 +38,13 @@ class ProblemSummaryBody(BaseModel):
     title: str
     languages: list[str]
     total_tests: int | None = None
+    version: str | None = Field(None, description="A name of its content; another one after each change.")
+    outdated: bool = Field(
+        False,
+        description="Whether its files have changed into something that is not valid; this is the version before.",
+    )
+    closes: str | None = Field(None, description="From when on nothing can be submitted; null for never.")
+    max_attempts: int | None = Field(None, description="How many submissions count for each user; null for any number.")
 
 
 class SampleBody(BaseModel):
@@ -167,6 +174,7 @@ class RunBody(BaseModel):
     finished_at: str | None = None
     last_seq: int = Field(description="The position of the latest event.")
     epoch: str | None = Field(default=None, description=_EPOCH)
+    problem_version: str | None = Field(default=None, description="The version of the problem that judged it.")
 
 
 class SubmissionResponse(BaseModel):
@@ -185,6 +193,9 @@ class SubmissionResponse(BaseModel):
     url: str = Field(description="The submission's web page.")
     last_seq: int = Field(description="The position of the latest event.")
     epoch: str | None = Field(description=_EPOCH)
+    problem_version: str | None = Field(
+        None, description="The version of the problem that it is judged by; null: the one that the worker has."
+    )
     attempt: int
     build_log: str | None
     run: int = Field(1, description="Which judging this is about, from 1: the latest, unless another was asked for.")
@@ -192,6 +203,9 @@ class SubmissionResponse(BaseModel):
         None, description="All judgings, oldest first; only in the answer about one submission."
     )
     user: str | None = Field(default=None, description="Who submitted it; in lists of others' submissions.")
+    attempts_left: int | None = Field(
+        None, description="How many attempts at this problem its owner has left; only in the answer to a submission."
+    )
     compared_to: ComparisonBody | None = Field(
         None, description="What the verdict was compared with; only in the answer about one submission."
     )
@@ -438,6 +452,9 @@ class ErrorResponse(BaseModel):
     """An error, described in one sentence."""
 
     detail: str
+    code: str | None = Field(
+        None, description="Which refusal it is, for some of them: `problem_closed` or `no_attempts_left`."
+    )
 
 
 class TokenBody(BaseModel):

@@ -21,7 +21,7 @@ from subcli.server.observe import audit
 from subcli.server.parts import Services
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
-_FindProblem: TypeAlias = Callable[[Services, str], str]
+_FindProblem: TypeAlias = Callable[[Services, str], Awaitable[str]]
 _MAX_BODY_BYTES: Final = 64 * 1024
 _PER_REQUEST: Final = 100
 _PER_TRANSACTION: Final = 10
@@ -56,7 +56,7 @@ def add_rejudge(router: APIRouter, services: Services, current: _Current, find_p
         place, selection = _place(body.cursor), None
         if body.problem is not None:
             since = None if body.since is None else unix_time(body.since)
-            selection = Selection(find_problem(services, body.problem), body.verdict, since)
+            selection = Selection(await find_problem(services, body.problem), body.verdict, since)
         if body.dry_run or body.key is None:
             return await _count(services.store, body.submissions, selection)
         if selection is None:
@@ -103,13 +103,23 @@ async def _begin(services: Services, ids: Sequence[int], key: str) -> models.Rej
     answer = models.RejudgeResponse(dry_run=False, matched=0, unfinished=0, unknown=0, queued=0, repeated=0)
     for start in range(0, len(ids), _PER_TRANSACTION):
         began = clock()
-        begun = await services.journal.judge_again(ids[start : start + _PER_TRANSACTION], key)
+        few = ids[start : start + _PER_TRANSACTION]
+        begun = await services.journal.judge_again(few, key, await _versions_now(services, few))
         for submission_id in begun.records:
             services.queue.put(submission_id)
         _add(answer, begun)
         # Half of the time is left to other writers: SQLite serves whoever happens to ask when the lock is free.
         await asyncio.sleep(clock() - began)
     return answer
+
+
+async def _versions_now(services: Services, ids: Sequence[int]) -> dict[str, str | None]:
+    """The versions in service of the problems of these submissions; nothing of those that are gone."""
+    if services.versions is None:
+        return {}
+    slugs = await services.store.run(services.store.lookup.problems, ids)
+    problems = [problem for slug in sorted(slugs) if (problem := services.problems.get(slug)) is not None]
+    return {problem.slug: await services.versions.stored(problem) for problem in problems}
 
 
 def _add(answer: models.RejudgeResponse, begun: Begun) -> None:

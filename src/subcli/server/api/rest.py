@@ -8,7 +8,7 @@ Fields that an event or a summary lacks are absent from the answers as well, not
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
@@ -46,6 +46,7 @@ from subcli.server.log.records import (
     Run,
     Snapshot,
     UnknownSubmissionError,
+    VersionMissingError,
 )
 from subcli.server.log.results import find_test, last_results
 from subcli.server.parts import Services
@@ -110,7 +111,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         """List all problems."""
         ordered = sorted(services.problems.values(), key=lambda problem: problem.id)
         return models.ProblemListResponse(
-            problems=[models.ProblemSummaryBody(**_problem_fields(problem)) for problem in ordered]
+            problems=[models.ProblemSummaryBody(**_problem_fields(services, problem)) for problem in ordered]
         )
 
     @router.get("/languages")
@@ -129,7 +130,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
         sources = {name: language.source for name, language in found.languages.items()}
         samples = samples_of(found.cases) if found.cases is not None else ()
         return models.ProblemResponse(
-            **_problem_fields(found),
+            **_problem_fields(services, found),
             description=found.description,
             sources=sources,
             limits=limits,
@@ -160,7 +161,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
     @router.post(
         "/submissions",
         status_code=201,
-        responses=error_responses(401, 403, 404, 413, 422, 429),
+        responses=error_responses(401, 403, 404, 409, 413, 422, 429),
         response_model_exclude_unset=True,
         openapi_extra=documented_body(models.SubmissionBody),
     )
@@ -181,9 +182,11 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             language=body.language,
             files=_files(problem, body),
             idempotency_key=idempotency_key or None,
+            closes_at=None if problem.closes is None else problem.closes.timestamp(),
+            max_attempts=problem.max_attempts,
         )
         try:
-            snapshot, is_new = await store.run(store.create, new)
+            snapshot, is_new = await _create(services, problem, new)
         except KeyReusedError:
             raise HTTPException(
                 422, "This Idempotency-Key was already used for a submission with different content."
@@ -191,7 +194,11 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         if is_new:
             services.queue.put(snapshot.id)
             services.journal.arrived(snapshot.id, identity.user_id)
-        return _submission(snapshot, request)
+        answer = _submission(snapshot, request)
+        if problem.max_attempts is not None:
+            used = await store.run(store.lookup.attempts_used, identity.user_id, problem.slug)
+            answer.attempts_left = max(0, problem.max_attempts - used)
+        return answer
 
     @router.get("/submissions", responses=error_responses(401, 403, 404, 422, 429), response_model_exclude_unset=True)
     async def list_submissions(
@@ -207,7 +214,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         cursor: After = None,
     ) -> models.SubmissionListResponse:
         """List submissions, newest first: one's own; as a teacher also those of another user, or of all."""
-        slug = None if problem is None else _find_problem(services, problem).slug
+        slug = None if problem is None else await _slug_of(services, problem)
         wanted = Wanted(user, all, slug, verdict, status, since, limit, cursor)
         listed = await list_visible(services, identity, wanted)
         rows = [_submission(row, request) for row in listed.page.rows]
@@ -216,6 +223,18 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
                 row.user = listed.user_of(snapshot)
         more = {} if listed.page.next is None else {"next_cursor": str(listed.page.next)}
         return models.SubmissionListResponse(submissions=rows, **more)
+
+
+async def _create(services: Services, problem: Problem, new: NewSubmission) -> tuple[Snapshot, bool]:
+    """Create a submission to the version of a problem that is in service, which is stored before."""
+    store, versions = services.store, services.versions
+    if versions is None:
+        return await store.run(store.create, new)
+    try:
+        return await store.run(store.create, replace(new, problem_version=await versions.stored(problem)))
+    except VersionMissingError:
+        versions.is_gone(problem.version)
+    return await store.run(store.create, replace(new, problem_version=await versions.stored(problem)))
 
 
 def _add_one_submission(router: APIRouter, services: Services, current: _Current) -> None:
@@ -353,13 +372,19 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         return watch_token(auth, identity, found.id, request)
 
 
-def _slug_of(services: Services, name: str) -> str:
-    return _find_problem(services, name).slug
+async def _slug_of(services: Services, name: str) -> str:
+    """The slug of a problem that is in service, or to which there are submissions."""
+    slug = await services.slug(name)
+    return _refuse_unknown_problem(services, name) if slug is None else slug
 
 
 def _find_problem(services: Services, name: str) -> Problem:
-    if (problem := services.problem(name)) is not None:
-        return problem
+    if (problem := services.problem(name)) is None:
+        _refuse_unknown_problem(services, name)
+    return problem
+
+
+def _refuse_unknown_problem(services: Services, name: str) -> NoReturn:
     known = ", ".join(sorted(services.problems))
     raise HTTPException(404, f"There is no problem {name[:64]!r}. Available: {known}.")
 
@@ -393,13 +418,18 @@ def _refuse_unknown(submission_id: int) -> NoReturn:
     raise HTTPException(404, f"There is no submission {str(submission_id)[:20]}.")
 
 
-def _problem_fields(problem: Problem) -> dict[str, Any]:
+def _problem_fields(services: Services, problem: Problem) -> dict[str, Any]:
+    outdated = services.versions is not None and problem.slug in services.versions.shelf.outdated
     return {
+        "version": problem.version or None,
+        "outdated": outdated,
         "id": problem.id,
         "slug": problem.slug,
         "title": problem.title,
         "languages": list(problem.languages),
         "total_tests": problem.total_tests,
+        "closes": None if problem.closes is None else timestamp(problem.closes.timestamp()),
+        "max_attempts": problem.max_attempts,
     }
 
 
@@ -422,6 +452,7 @@ def _submission(
         url=f"{request.base_url}submissions/{snapshot.id}",
         last_seq=snapshot.last_seq,
         epoch=snapshot.epoch,
+        problem_version=snapshot.problem_version,
         attempt=max(1, snapshot.attempt),
         build_log=snapshot.build_log,
         run=snapshot.run,
@@ -440,4 +471,5 @@ def _run(each: Run) -> models.RunBody:
         finished_at=None if finished is None else timestamp(finished),
         last_seq=each.last_seq,
         epoch=each.epoch,
+        problem_version=each.problem_version,
     )

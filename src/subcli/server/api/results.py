@@ -16,7 +16,7 @@ from subcli.server.parts import Services
 from subcli.shared.encoding import timestamp
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
-_FindProblem: TypeAlias = Callable[[Services, str], str]
+_FindProblem: TypeAlias = Callable[[Services, str], Awaitable[str]]
 _MAX_USERS: Final = 500
 
 ResultsLimit = Annotated[int, Query(ge=1, le=_MAX_USERS, description="Maximum number of users.")]
@@ -45,7 +45,7 @@ def add_results(router: APIRouter, services: Services, current: _Current, find_p
         problem: str, which: Counts = "best", limit: ResultsLimit = 100, cursor: AfterUser = None
     ) -> models.ResultsResponse:
         """Get a page of a problem's results: a row for each user, by name."""
-        slug = find_problem(services, problem)
+        slug = await find_problem(services, problem)
         try:
             after = None if cursor is None else name_of(cursor)
         except ValueError as error:

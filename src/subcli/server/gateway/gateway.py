@@ -134,7 +134,7 @@ class Gateway:
         identity = await self._identity(scope, query, _NO_SUBMISSION)
         if not identity.may(Action.LIST_OWN):
             raise RefusedError(CloseCode.UNAUTHORIZED, "a link shows no feed")
-        wanted = Wanted(identity.user_id, self._problem(query))
+        wanted = Wanted(identity.user_id, await self._problem(query))
         cursor = _cursor(query)
         await self._check_connect_rate(identity)
         async with AsyncExitStack() as stack:
@@ -170,14 +170,14 @@ class Gateway:
         except FullError:
             raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={self._limits.retry_after_s}") from None
 
-    def _problem(self, query: _Query) -> str | None:
+    async def _problem(self, query: _Query) -> str | None:
         """The slug of the problem that a feed is about, if it is about one."""
         if "problem" not in query:
             return None
-        problem = self._services.problem(query["problem"][-1])
-        if problem is None:
+        slug = await self._services.slug(query["problem"][-1])
+        if slug is None:
             raise RefusedError(CloseCode.NOT_FOUND, "problem not found")
-        return problem.slug
+        return slug
 
     async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:

@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 
 from subcli.judge import Job, Language, Problem
 from subcli.judge.languages.language import is_installed_program
+from subcli.judge.problem import versioned
 from subcli.judge.process.space import Space
 from subcli.judge.trial import hello, reference
 from subcli.server.jobs.judging import Event, Judge
@@ -82,11 +83,10 @@ class Ability:
     """What this worker can judge, and why not the rest.
 
     Attributes:
-        lasting: what it can judge when there is space: the languages of each problem, by slug. What is still to be
-            tried counts.
+        lasting: what it can judge when there is space: the languages of each problem. What is still to be tried counts.
 
     Args:
-        problems: by slug.
+        problems: by slug, and other versions of them by `versioned`. They may change.
         try_out: tries a language before it is used; None if the programs alone decide.
         space: what fits into the judge's temporary directory now; raises OSError if it cannot be used.
         clock: seconds.
@@ -100,39 +100,68 @@ class Ability:
         space: Callable[[], Space] = space_in_temporary_directory,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._problems = problems
+        self._source = problems
+        self._problems: Mapping[str, Problem] = {}
         self._try_out = try_out
         self._space_now = space
         self._clock = clock
-        self._needs = {
-            (slug, name): _Needs(os.path.join(problem.root, problem.tests), _programs(problem, language))
-            for slug, problem in problems.items()
-            for name, language in problem.languages.items()
-        }
+        self._needs: Mapping[_Key, _Needs] = {}
         self._trials: list[_Trial] = []
-        self._trial_of = {
-            # The commands of a grader build and start the grader, and nothing but that.
-            (slug, name): self._trial_for(hello(language, problem.limits))
-            if try_out and problem.grader is None
-            else None
-            for slug, problem in problems.items()
-            for name, language in problem.languages.items()
-        }
+        self._trial_of: dict[_Key, _Trial | None] = {}
         self._lacking: Mapping[_Key, str] = {}
         self._short: Mapping[_Key, str] = {}
         """What there is no space for at the moment, and why."""
         self._found: dict[str, bool] = {}
         """Which programs were found in this look."""
-        self.lasting: Able = {}
+        self._lasting: Able = {}
         self._now: Able = {}
         self.look()
+
+    @property
+    def lasting(self) -> Able:
+        """What it can judge when there is space; see above."""
+        return self._with_versions(self._lasting)
+
+    def _take_problems(self) -> None:
+        """Learn which problems there are now; what is known of those that are the same stays."""
+        before, now = self._problems, dict(self._source.items())
+        if before.keys() == now.keys() and all(before[slug] is problem for slug, problem in now.items()):
+            return
+        self._problems = now
+        pairs = [(slug, problem, language) for slug, problem in now.items() for language in problem.languages.values()]
+        self._needs = {
+            (slug, language.name): _Needs(os.path.join(problem.root, problem.tests), _programs(problem, language))
+            for slug, problem, language in pairs
+        }
+        trials: dict[_Key, _Trial | None] = {}
+        for slug, problem, language in pairs:
+            key = (slug, language.name)
+            if before.get(slug) is problem:
+                trials[key] = self._trial_of[key]
+            # The commands of a grader build and start the grader, and nothing but that.
+            elif self._try_out is not None and problem.grader is None:
+                trials[key] = self._trial_for(hello(language, problem.limits))
+            else:
+                trials[key] = None
+        self._trial_of = trials
+        self._trials = [trial for trial in self._trials if any(each is trial for each in trials.values())]
+        self._lacking = {key: complaint for key, complaint in self._lacking.items() if key in trials}
+        self._short = {key: complaint for key, complaint in self._short.items() if key in trials}
+
+    def _with_versions(self, able: Able) -> Able:
+        """The same, with the versions of the problems in service."""
+        found = dict(able)
+        for slug, languages in able.items():
+            if (version := self._problems[slug].version) and "@" not in slug:
+                found[versioned(slug, version)] = languages
+        return found
 
     @property
     def obstacle(self) -> str:
         """Why this worker can judge nothing at all for the moment; empty if it can."""
         if self._now:
             return ""
-        if not self.lasting:
+        if not self._lasting:
             return "it lacks what its problems need"
         if self._short.keys() == self._trial_of.keys() - self._lacking.keys():
             return next(iter(self._short.values()))
@@ -142,7 +171,8 @@ class Ability:
         """The trial of this job, shared by all languages that are tried alike."""
         if job is None:
             return None
-        known = next((trial for trial in self._trials if trial.job == job), None)
+        # One that failed decides nothing for a problem that it was not tried for: its author's solution may work.
+        known = next((trial for trial in self._trials if trial.job == job and not trial.complaint), None)
         if known is None:
             known = _Trial(job)
             self._trials.append(known)
@@ -156,10 +186,11 @@ class Ability:
     def look(self) -> Able:
         """Find out what can be judged now. Takes a few milliseconds for a hundred problems."""
         self._found.clear()
+        self._take_problems()
         lacking = {key: complaint for key in self._trial_of if (complaint := self._complaint(*key))}
         self._tell_changes(lacking)
         self._lacking = lacking
-        self.lasting = self._without(lacking)
+        self._lasting = self._without(lacking)
         space = self._measure()
         keys = self._trial_of.keys() - lacking.keys()
         short = {key: complaint for key in sorted(keys) if (complaint := self._shortage(space, *key))}
@@ -167,7 +198,7 @@ class Ability:
         self._short = short
         untried = {key for key, trial in self._trial_of.items() if _is_untried(trial)}
         self._now = self._without({*lacking, *short, *untried})
-        return self._now
+        return self._with_versions(self._now)
 
     def _without(self, keys: Collection[_Key]) -> Able:
         """All languages of all problems but these."""
@@ -176,9 +207,9 @@ class Ability:
         }
         return {slug: tuple(names) for slug, names in left.items() if names}
 
-    def can_judge(self, problem: str, language: str) -> bool:
+    def can_judge(self, problem: str, language: str, version: str | None = None) -> bool:
         """Whether this worker can judge a submission at this moment."""
-        return language in self.look().get(problem, ())
+        return language in self.look().get(versioned(problem, version), ())
 
     async def keep_trying(self) -> None:
         """Until cancelled, try the languages that were never tried, or that failed a while ago."""
@@ -214,9 +245,10 @@ class Ability:
     async def _try_references(self, failed: _Trial) -> None:
         """A hello-world need not fit an author's commands: where one fails, the author's own solution decides."""
         assert self._try_out is not None
-        for (slug, name), trial in self._trial_of.items():
-            own = _reference(self._problems[slug], name) if trial is failed else None
-            if own is not None and not await self._try_out(own):
+        for (slug, name), trial in list(self._trial_of.items()):
+            problem = self._problems.get(slug)
+            own = _reference(problem, name) if trial is failed and problem is not None else None
+            if own is not None and not await self._try_out(own) and self._trial_of.get((slug, name)) is failed:
                 _log.info("%s works here for %s", name, slug)
                 self._trial_of[slug, name] = None
 
@@ -261,13 +293,13 @@ class Ability:
     def _tell_space(self, short: Mapping[_Key, str]) -> None:
         """Log for which problems there is no space any more, or again."""
         now, before = ({slug: why for (slug, _), why in each.items()} for each in (short, self._short))
-        if len(now) > 1 and now.keys() == self.lasting.keys():
+        if len(now) > 1 and now.keys() == self._lasting.keys():
             if now.keys() != before.keys():
                 _log.warning("this worker judges nothing for the moment: %s", next(iter(now.values())))
             return
         for slug in sorted(now.keys() - before.keys()):
             _log.warning("this worker does not judge %s for the moment: %s", slug, now[slug])
-        for slug in sorted((before.keys() - now.keys()) & self.lasting.keys()):
+        for slug in sorted((before.keys() - now.keys()) & self._lasting.keys()):
             _log.warning("this worker has space for %s again", slug)
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from subcli.judge import Job, OutputLimits, Problem
 from subcli.judge.events import CONTENDED, RUN_TRACE, packed_of
 from subcli.judge.local import can_replay
+from subcli.judge.problem import versioned
 from subcli.judge.process.shortage import is_shortage
 from subcli.server.log.bus import Subscription
 from subcli.server.log.comparison import JUDGED
@@ -48,12 +49,19 @@ class LostClaimError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JudgingContext:
-    """What every judging of a process needs. `problems` are by slug."""
+    """What every judging of a process needs. `problems` are by slug, and other versions of them by `versioned`."""
 
     store: Store
     journal: Journal
     problems: Mapping[str, Problem]
     limits: ServerLimits
+
+    def problem(self, claim: Claim) -> Problem | None:
+        """The problem by whose version a submission is judged; None if it is not here."""
+        current = self.problems.get(claim.problem)
+        if current is not None and claim.problem_version in (None, current.version):
+            return current
+        return self.problems.get(versioned(claim.problem, claim.problem_version))
 
 
 class Judging:
@@ -63,11 +71,11 @@ class Judging:
         claim: with the number of the attempt that is under way, or was the last.
     """
 
-    def __init__(self, context: JudgingContext, claim: Claim, judge: Judge) -> None:
+    def __init__(self, context: JudgingContext, claim: Claim, problem: Problem, judge: Judge) -> None:
         self._store = context.store
         self._journal = context.journal
         self._limits = context.limits
-        self._problem = context.problems[claim.problem]
+        self._problem = problem
         self._judge = judge
         self.claim = claim
         self._position = claim.last_seq

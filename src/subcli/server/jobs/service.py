@@ -91,9 +91,9 @@ class Service:
         """What this worker can judge now: nothing while it is out of service."""
         return {} if self._out else self._ability.look()
 
-    def can_judge(self, problem: str, language: str) -> bool:
+    def can_judge(self, problem: str, language: str, version: str | None = None) -> bool:
         """Whether this worker has what a submission needs, apart from being in service."""
-        return self._ability.can_judge(problem, language)
+        return self._ability.can_judge(problem, language, version)
 
     async def wait_until_able(self) -> None:
         """Wait until this worker can judge something."""
@@ -191,7 +191,7 @@ def service_of(
     """A service that judges, tries languages and tests itself with this judge, all in one room.
 
     Args:
-        problems: by slug.
+        problems: by slug, and other versions of them by `versioned`. They may change.
         tries_languages: whether languages are tried before they are used.
         space: see `Ability`.
     """

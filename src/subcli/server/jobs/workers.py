@@ -13,7 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Final, Literal
 
@@ -24,6 +24,7 @@ from subcli.server.jobs.judging import Judge, Judging, JudgingContext
 from subcli.server.jobs.queue import JobQueue, Ticket
 from subcli.server.jobs.room import JudgingSlot
 from subcli.server.jobs.service import Service, Standstill
+from subcli.server.jobs.versions import Versions
 from subcli.server.log.feed import Journal
 from subcli.server.log.records import Claim, EndedError, Failure, StaleFenceError
 from subcli.server.log.requeue import NO_LONGER_ABLE, STOPPED, TOO_LITTLE, Able
@@ -44,6 +45,8 @@ _POSITIONS_CHECK_S: Final = 1.0
 """When other processes have moved the queue."""
 _RETRY_DELAY_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 2.0
+_KEEP_VERSIONS_S: Final = 3600.0
+"""How long a version of a problem stays stored to which there is no submission: somebody may be storing it."""
 _HANDED_BACK: Final = {"stopped": STOPPED, "unable": NO_LONGER_ABLE, "short": TOO_LITTLE}
 """What watchers are told, by the reason."""
 _IN_SERVICE: Final = "How many submissions this process judges at the same time; 0 while it takes none."
@@ -53,9 +56,10 @@ class Workers:
     """Tasks that judge, each one submission at a time.
 
     Args:
-        problems: by slug.
+        problems: by slug, and other versions of them by `versioned`. They may change.
         service: judges; None if other processes do, and this one only takes care of the queue.
         metrics: counts what the workers did.
+        versions: keeps the problems up to date; None if they never change.
     """
 
     def __init__(
@@ -67,9 +71,11 @@ class Workers:
         service: Service | None,
         limits: ServerLimits,
         metrics: Metrics,
+        versions: Versions | None = None,
     ) -> None:
         self._context = JudgingContext(store, journal, problems, limits)
         self._service = service
+        self._versions = versions
         self._standstill = Standstill()
         self._store = store
         self._journal = journal
@@ -91,6 +97,8 @@ class Workers:
             group.create_task(self._sweep())
             group.create_task(self._update_positions())
             group.create_task(self._delete_output())
+            if self._versions is not None:
+                group.create_task(self._versions.run())
             if (service := self._service) is not None:
                 group.create_task(service.run())
                 for _ in range(service.concurrency):
@@ -118,8 +126,16 @@ class Workers:
             self._queue.put(submission_id)
         for submission_id in waiting[: service.concurrency]:
             self._queue.put_here(submission_id)
+        if self._versions is not None and await self._versions.fetch_missing(partial(self._fetched, service)):
+            # This worker does not know yet what it can judge.
+            return
         await self._journal.tell_unable(service.lasting, _SWEEP_LIMIT)
         await self._tell_standstill(service.lasting, able, waiting[:1])
+
+    async def _fetched(self, service: Service) -> None:
+        """Enqueue what can be judged now."""
+        for submission_id in await self._claimable(service.able(), _SWEEP_LIMIT):
+            self._queue.put(submission_id)
 
     async def _tell_standstill(self, lasting: Able, able: Able, next_here: Sequence[int]) -> None:
         """Tell why they wait those whose turn it is, but that nobody takes.
@@ -206,8 +222,19 @@ class Workers:
 
     async def _run_claim(self, service: Service, claim: Claim, judge: Judge) -> None:
         """Judge in a separate task, which can be cancelled alone."""
+        problem = self._context.problem(claim)
+        if problem is None:
+            # It was retired at this moment.
+            await self._hand_back(claim, "unable")
+            return
+        with ExitStack() as stack:
+            if self._versions is not None:
+                stack.enter_context(self._versions.shelf.hold(problem.version))
+            await self._judge(service, Judging(self._context, claim, problem, judge))
+
+    async def _judge(self, service: Service, judging: Judging) -> None:
+        claim = judging.claim
         with log_context(submission=claim.submission_id):
-            judging = Judging(self._context, claim, judge)
             task = asyncio.create_task(judging.run())
         started = time.monotonic()
         self._metrics.claimed(claim.waited_s)
@@ -232,7 +259,7 @@ class Workers:
     async def _finish(self, service: Service, claim: Claim, outcome: str | Failure, judging_s: float) -> None:
         if not isinstance(outcome, Failure):
             service.succeeded()
-        elif not service.can_judge(claim.problem, claim.language):
+        elif not service.can_judge(claim.problem, claim.language, claim.problem_version):
             # What it needs has vanished, so this was no try.
             _log.warning("submission %s: %s; handed back", claim.submission_id, outcome.detail)
             await self._hand_back(claim, "unable")
@@ -285,10 +312,12 @@ class Workers:
             self._queue.put(claim.submission_id)
 
     async def _delete_output(self) -> None:
-        """Delete what submissions have printed, some time after their verdicts."""
+        """Delete what submissions have printed, some time after their verdicts, and what nobody refers to."""
         while True:
             with log_and_continue("deleting old output"):
                 await self._store.run(self._store.outputs.delete_old, self._keep_output_s)
+            with log_and_continue("deleting unused versions of problems"):
+                await self._store.run(self._store.packages.delete_unused, _KEEP_VERSIONS_S)
             await asyncio.sleep(self._cleanup_s)
 
     async def _update_positions(self) -> None:

@@ -78,7 +78,7 @@ def kept_snapshot(
 
 def _in_place(latest: Snapshot, row: Row[Any]) -> Snapshot:
     names = ("status", "final_status", "summary", "build_log", "total_tests", "attempt", "finished_at", "last_seq")
-    values = {name: getattr(row, name) for name in (*names, "run", "epoch")}
+    values = {name: getattr(row, name) for name in (*names, "run", "epoch", "problem_version")}
     return replace(latest, run_asked_at=row.asked_at, **values)
 
 

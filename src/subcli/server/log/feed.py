@@ -18,6 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from subcli.server.log.appending import Records
@@ -64,9 +65,11 @@ class Journal:
         records = await self._store.run(self._store.cancel, submission_id, owner_id)
         self._bus.publish(submission_id, records)
 
-    async def judge_again(self, ids: Sequence[int], key: str) -> Begun:
+    async def judge_again(
+        self, ids: Sequence[int], key: str, versions: Mapping[str, str | None] = MappingProxyType({})
+    ) -> Begun:
         """Begin new runs of submissions and publish their first events. See `Runs.begin`."""
-        begun = await self._store.run(self._store.runs.begin, ids, key)
+        begun = await self._store.run(self._store.runs.begin, ids, key, versions)
         for submission_id, records in begun.records.items():
             self._bus.publish(submission_id, records)
         return begun

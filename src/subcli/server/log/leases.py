@@ -68,6 +68,7 @@ class Leases:
             epoch=row.epoch,
             output_seq=row.output_seq,
             output_bytes=row.output_bytes,
+            problem_version=row.problem_version,
         )
 
     def renew(self, claim: Claim, lease_s: float) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, or_, select, true
 
+from subcli.server.log.admission import attempts_used
 from subcli.server.log.archive import kept_page, kept_runs, kept_snapshot, kept_texts
 from subcli.server.log.comparison import JUDGED, Outcome, compare, outcomes
 from subcli.server.log.database import reading
@@ -83,7 +84,7 @@ class Lookup:
         with self._read.begin() as connection:
             before = [each for each in kept_runs(connection, latest.id) if each.run < latest.run]
         shown = (latest.status, latest.final_status, latest.summary, latest.run_asked_at, latest.finished_at)
-        return [*before, Run(latest.run, *shown, latest.last_seq, latest.epoch)]
+        return [*before, Run(latest.run, *shown, latest.last_seq, latest.epoch, latest.problem_version)]
 
     def page(self, submission_id: int, after: int, limit: int, epoch: str | None = None) -> EventPage:
         """Return at most `limit` events after position `after`, and at most about 512 KiB of them.
@@ -136,6 +137,23 @@ class Lookup:
         query = select(*columns).where(attempts.c.submission_id == submission_id).order_by(attempts.c.fence)
         with self._read.begin() as connection:
             return [Attempt(*row) for row in connection.execute(query)]
+
+    def attempts_used(self, owner_id: int, problem: str) -> int:
+        """Return how many attempts at a problem a user has made; see `subcli.server.log.admission`."""
+        with self._read.begin() as connection:
+            return attempts_used(connection, owner_id, problem)
+
+    def has_submissions(self, problem: str) -> bool:
+        """Return whether anybody has submitted to a problem."""
+        with self._read.begin() as connection:
+            query = select(submissions.c.id).where(submissions.c.problem == problem).limit(1)
+            return connection.execute(query).first() is not None
+
+    def problems(self, ids: Collection[int]) -> set[str]:
+        """Return the slugs of the problems of submissions, few at a time."""
+        with self._read.begin() as connection:
+            query = select(submissions.c.problem).where(submissions.c.id.in_(sorted(ids))).distinct()
+            return set(connection.execute(query).scalars())
 
     def problem(self, submission_id: int) -> str:
         """Return the slug of a submission's problem."""

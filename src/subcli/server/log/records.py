@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from subcli.shared.encoding import encode
@@ -42,6 +43,49 @@ class KeyReusedError(Exception):
     """The Idempotency-Key belongs to a submission with different content."""
 
 
+class VersionMissingError(Exception):
+    """The version of the problem that a submission would be judged by is not stored."""
+
+
+class ClosedError(Exception):
+    """The problem accepts no submissions any more.
+
+    Attributes:
+        problem: its slug.
+        closes_at: since when, in Unix seconds.
+    """
+
+    def __init__(self, problem: str, closes_at: float) -> None:
+        super().__init__(problem, closes_at)
+        self.problem = problem
+        self.closes_at = closes_at
+
+    def __str__(self) -> str:
+        when = datetime.fromtimestamp(self.closes_at, UTC)
+        return f"{self.problem} closed on {when:%Y-%m-%d} at {when:%H:%M:%S} UTC."
+
+
+class NoAttemptsLeftError(Exception):
+    """The user has made as many submissions to a problem as count.
+
+    Attributes:
+        problem: its slug.
+        used: how many there are.
+        allowed: how many there may be.
+    """
+
+    def __init__(self, problem: str, used: int, allowed: int) -> None:
+        super().__init__(problem, used, allowed)
+        self.problem = problem
+        self.used = used
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        if self.allowed == 1:
+            return f"You have used your only attempt at {self.problem}."
+        return f"You have used {self.used} of {self.allowed} attempts at {self.problem}."
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """An event in a submission's log.
@@ -71,13 +115,22 @@ class OutputRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class NewSubmission:
-    """A submission to be created. `problem` is a slug."""
+    """A submission to be created. `problem` is a slug.
+
+    Attributes:
+        closes_at: from when on it is refused, in Unix seconds; None for never.
+        max_attempts: how many submissions to the problem the owner may make; None for any number.
+        problem_version: which version of the problem it is judged by; None for whichever the worker has.
+    """
 
     owner_id: int
     problem: str
     language: str
     files: Mapping[str, str]
     idempotency_key: str | None = None
+    closes_at: float | None = None
+    max_attempts: int | None = None
+    problem_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +160,7 @@ class Snapshot:
     epoch: str | None
     run: int = 1
     run_asked_at: float | None = None
+    problem_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +171,7 @@ class Run:
         run: its number, from 1.
         asked_at: when it was asked for; None for the first.
         epoch: the name of its log.
+        problem_version: which version of the problem judged it.
     """
 
     run: int
@@ -127,6 +182,7 @@ class Run:
     finished_at: float | None
     last_seq: int
     epoch: str | None
+    problem_version: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +197,7 @@ class Claim:
         waited_s: how long it waited for this claim, in seconds: since it was submitted, or came back into the queue.
         output_seq: how many pieces of output earlier claims have stored,
         output_bytes: and how many bytes.
+        problem_version: which version of the problem it is judged by; None for whichever the worker has.
     """
 
     submission_id: int
@@ -155,6 +212,7 @@ class Claim:
     epoch: str | None = None
     output_seq: int = 0
     output_bytes: int = 0
+    problem_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from sqlalchemy import ColumnElement, and_, false, not_, or_, select
 from subcli.server.log.tables import attempts, submissions
 
 Able: TypeAlias = Mapping[str, Collection[str]]
-"""What a worker can judge: the languages of each problem, by slug."""
+"""What a worker can judge: languages, by slug for submissions without a version of their problem, and by
+`versioned(slug, version)` for those with one."""
 NEXT: Final = -1
 """The turn of what was interrupted."""
 LATER: Final = 1 << 40
@@ -63,18 +64,31 @@ def _others_are_left(worker: str, now: float) -> ColumnElement[bool]:
 
 
 def can_judge(able: Able) -> ColumnElement[bool]:
-    """Whether a submission's problem and language are among these."""
+    """Whether a submission's problem, the version of it, and the language are among these."""
+    versions: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name, languages in sorted(able.items()):
+        problem, _, version = name.partition("@")
+        versions.setdefault((problem, tuple(sorted(languages))), []).append(version)
     known = (
-        and_(submissions.c.problem == problem, submissions.c.language.in_(sorted(languages)))
-        for problem, languages in sorted(able.items())
+        and_(submissions.c.problem == problem, submissions.c.language.in_(languages), _is_among(found))
+        for (problem, languages), found in versions.items()
     )
     return or_(false(), *known)
+
+
+def _is_among(versions: Collection[str]) -> ColumnElement[bool]:
+    """Whether a submission's version is one of these; the empty one means none."""
+    version = submissions.c.problem_version
+    named = [each for each in versions if each]
+    without = [version.is_(None)] if "" in versions else []
+    return or_(*without, *([version.in_(named)] if named else []))
 
 
 def is_judged_elsewhere() -> ColumnElement[bool]:
     """Whether a worker is judging another submission to the same problem in the same language, and so can judge it."""
     held = submissions.alias("held")
-    alike = (held.c.problem == submissions.c.problem, held.c.language == submissions.c.language)
+    same_version = held.c.problem_version.is_not_distinct_from(submissions.c.problem_version)
+    alike = (held.c.problem == submissions.c.problem, same_version, held.c.language == submissions.c.language)
     query = select(held.c.id).where(held.c.final_status.is_(None), held.c.lease_until.is_not(None), *alike)
     return query.correlate_except(held).exists()
 

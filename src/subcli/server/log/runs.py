@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
@@ -21,6 +22,8 @@ from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, selec
 from subcli.server.log.appending import Records, all_committed
 from subcli.server.log.archive import packed
 from subcli.server.log.changes import STATE, number_events, write_changes
+from subcli.server.log.database import lock_queue
+from subcli.server.log.packages import is_stored
 from subcli.server.log.requeue import LATER, pending
 from subcli.server.log.run_traces import key_of_run, keys_of_latest
 from subcli.server.log.tables import attempts, events, outputs, run_traces, runs, submissions
@@ -39,7 +42,10 @@ _FRESH: Final[Mapping[str, Any]] = {
     "told": False,
     "turn": LATER,
 }
-_KEPT: Final = ("status", "final_status", "summary", "build_log", "total_tests", "attempt", "finished_at", "last_seq")
+_KEPT: Final = (
+    *("status", "final_status", "summary", "build_log", "total_tests", "attempt", "finished_at", "last_seq"),
+    "problem_version",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +77,21 @@ class Runs:
         self._write = engine
         self._clock = clock
 
-    def begin(self, ids: Sequence[int], key: str) -> Begun:
+    def begin(self, ids: Sequence[int], key: str, versions: Mapping[str, str | None] = MappingProxyType({})) -> Begun:
         """Have submissions judged again, after everything that was never judged. One transaction: few at a time.
 
         Args:
             key: of the request. One that is repeated begins no second run.
+            versions: by which version of each problem they are judged now, by slug; where there is none, by the same
+                as before.
         """
         with self._write.begin() as connection:
+            # Under this lock, no version that is stored is deleted.
+            lock_queue(connection)
+            versions = {slug: _if_stored(connection, version) for slug, version in versions.items()}
             found = {row.id: row for row in _locked(connection, ids)}
             ended = [row for row in found.values() if row.final_status is not None and row.run_key != key]
-            records = self._begin_again(connection, ended, key) if ended else {}
+            records = self._begin_again(connection, ended, key, versions) if ended else {}
         left = [row for row in found.values() if row.id not in records]
         return Begun(
             all_committed(records, self._clock()),
@@ -89,13 +100,18 @@ class Runs:
             unknown=[each for each in ids if each not in found],
         )
 
-    def _begin_again(self, connection: Connection, rows: Sequence[Row[Any]], key: str) -> dict[int, Records]:
+    def _begin_again(
+        self, connection: Connection, rows: Sequence[Row[Any]], key: str, versions: Mapping[str, str | None]
+    ) -> dict[int, Records]:
         ids, now = [row.id for row in rows], self._clock()
         _keep(connection, rows)
         fresh = update(submissions).where(submissions.c.id == bindparam("id_"))
         fresh = fresh.values(run=submissions.c.run + 1, fence=submissions.c.fence + 1, epoch=bindparam("epoch_"))
         fresh = fresh.values(**_FRESH, run_key=key, run_asked_at=now, waiting_since=now)
-        connection.execute(fresh, [{"id_": row.id, "epoch_": _next_name(row.epoch)} for row in rows])
+        fresh = fresh.values(problem_version=bindparam("version_"))
+        judged_by = {row.id: versions.get(row.problem, row.problem_version) for row in rows}
+        changed = [{"id_": row.id, "epoch_": _next_name(row.epoch), "version_": judged_by[row.id]} for row in rows]
+        connection.execute(fresh, changed)
         # A worker that failed on it has not failed on this run.
         connection.execute(update(attempts).where(attempts.c.submission_id.in_(ids)).values(failed=False))
         states = connection.execute(select(*STATE, submissions.c.run).where(submissions.c.id.in_(ids))).all()
@@ -104,8 +120,12 @@ class Runs:
         return {change.submission_id: change.records for change in changes}
 
 
+def _if_stored(connection: Connection, version: str | None) -> str | None:
+    return version if version is not None and is_stored(connection, version) else None
+
+
 def _locked(connection: Connection, ids: Iterable[int]) -> Sequence[Row[Any]]:
-    names = ("id", "run", "run_key", "run_asked_at", "epoch", *_KEPT)
+    names = ("id", "problem", "run", "run_key", "run_asked_at", "epoch", *_KEPT)
     query = select(*(submissions.c[name] for name in names)).where(submissions.c.id.in_(sorted(set(ids))))
     return connection.execute(query.order_by(submissions.c.id).with_for_update()).all()
 

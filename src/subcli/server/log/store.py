@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from subcli.server.log.admission import admit
 from subcli.server.log.appending import Records, append_to, committed, locked, summary_so_far
 from subcli.server.log.changes import (
     Change,
@@ -46,6 +47,7 @@ from subcli.server.log.listing import Listing
 from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.matching import Matching
 from subcli.server.log.outputs import Outputs
+from subcli.server.log.packages import Packages, is_stored
 from subcli.server.log.records import (
     Append,
     EndedError,
@@ -54,6 +56,7 @@ from subcli.server.log.records import (
     Snapshot,
     StaleFenceError,
     UnknownSubmissionError,
+    VersionMissingError,
 )
 from subcli.server.log.requeue import (
     IN_LINE,
@@ -89,6 +92,7 @@ class Store:
         waiting: what those are told who wait.
         outputs: what builds and tests have printed.
         run_traces: the traces of failed tests.
+        packages: versions of problems.
         runs: has submissions judged again,
         selections: and finds out which.
         standings: results of problems.
@@ -107,6 +111,7 @@ class Store:
         self.waiting = WaitingSubmissions(engine, clock)
         self.outputs = Outputs(engine, clock)
         self.run_traces = RunTraces(engine)
+        self.packages = Packages(engine, clock)
         self.runs = Runs(engine, clock)
         self.selections = Selections(engine)
         self.standings = Standings(engine)
@@ -135,6 +140,9 @@ class Store:
 
         Raises:
             KeyReusedError: the key belongs to a submission with different content.
+            ClosedError: the problem has closed.
+            NoAttemptsLeftError: the owner has used all attempts at the problem.
+            VersionMissingError: the version of the problem is not stored.
         """
         try:
             with self._write.begin() as connection:
@@ -166,11 +174,14 @@ class Store:
     def _insert(self, connection: Connection, new: NewSubmission) -> Snapshot:
         # The lock keeps the position right: claims update the others' positions afterwards, under the same lock.
         lock_queue(connection)
+        now = self._clock()
+        admit(connection, new, now)
+        if new.problem_version is not None and not is_stored(connection, new.problem_version):
+            raise VersionMissingError
         turn = _next_turn(connection, new.owner_id)
         ahead = connection.execute(
             select(func.count()).select_from(submissions).where(*IN_LINE, submissions.c.turn <= turn)
         ).scalar_one()
-        now = self._clock()
         created = connection.execute(
             insert(submissions)
             .values(
@@ -179,6 +190,7 @@ class Store:
                 language=new.language,
                 files=dict(new.files),
                 idempotency_key=new.idempotency_key,
+                problem_version=new.problem_version,
                 created_at=now,
                 waiting_since=now,
                 epoch=secrets.token_hex(_EPOCH_BYTES),

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0014"
+REVISION: Final = "0015"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -158,6 +158,9 @@ submissions: Final = Table(
     Column("fence", BIG, nullable=False),
     Column("lease_owner", String(128)),
     Column("lease_until", Double),
+    # Which version of the problem it is judged by. None: whichever the worker has; an older server made it, or the
+    # version cannot be stored.
+    Column("problem_version", String(32)),
     # Which of its judgings this row, its events and its output are about: the latest. See subcli.server.log.runs.
     Column("run", Integer, nullable=False, server_default="1"),
     # When that one was asked for, and the key of the request; NULL for the first.
@@ -168,11 +171,35 @@ submissions: Final = Table(
     # Without it, listing a problem that this owner has seldom submitted reads all of the owner's submissions.
     Index("ix_submissions_owner_id_problem_id", "owner_id", "problem", "id"),
     Index("ix_submissions_final_status_id", "final_status", "id"),
+    Index("ix_submissions_problem_version_final_status", "problem_version", "final_status"),
     # For lists of everybody's; see subcli.server.log.listing.
     Index("ix_submissions_problem_id", "problem", "id"),
     Index("ix_submissions_problem_final_status_id", "problem", "final_status", "id"),
     Index("ix_submissions_created_at", "created_at"),
     sqlite_autoincrement=True,
+)
+
+# Versions of problems that were submitted to; see subcli.server.log.packages.
+problem_versions: Final = Table(
+    "problem_versions",
+    metadata,
+    Column("version", String(32), primary_key=True),
+    # The slug and the id of the problem.
+    Column("problem", String(64), nullable=False),
+    Column("number", BIG, nullable=False),
+    # Compressed.
+    Column("manifest", LargeBinary, nullable=False),
+    # Whether all its chunks are stored.
+    Column("ready", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+# Pieces of their files, compressed, by their SHA-256.
+problem_chunks: Final = Table(
+    "problem_chunks",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
 )
 
 # Judgings that a later one has followed, each as its submission's row said at its end, with its log.
@@ -193,6 +220,8 @@ runs: Final = Table(
     Column("last_seq", BIG, nullable=False),
     # The payloads of its events, a line each, compressed.
     Column("log", LargeBinary, nullable=False),
+    # As in submissions.
+    Column("problem_version", String(32)),
 )
 
 # Links that show one submission to whoever follows them.

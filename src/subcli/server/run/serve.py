@@ -51,11 +51,9 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         auth = _auth_config(settings)
         listener = stack.enter_context(listen(settings.host, settings.port, everywhere=auth is not None))
         redis = connect_redis(settings.redis)
-        problems = stack.enter_context(
-            copied_problems(settings.problems_dir, settings.data_dir, settings.languages)
-        ).problems
+        shelf = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir, settings.languages))
         service, sandbox = prepare_judge(
-            settings, problems, judge, for_others=auth is not None, data_dir=settings.data_dir
+            settings, shelf.judgeable, judge, for_others=auth is not None, data_dir=settings.data_dir
         )
         engine = open_database(settings.database_url)
         stack.callback(engine.dispose)
@@ -65,13 +63,14 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             Interruptions(engine, time.time).take_back(settings.limits.attempts, running=True)
         app = create_app(
             engine,
-            problems,
+            shelf.problems,
             service,
             limits=settings.limits,
             auth=auth,
             allowed_origins=settings.allowed_origins,
             redis=redis,
             root_path=settings.root_path,
+            shelf=shelf,
         )
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(app.state.services.metrics, *settings.metrics_address))

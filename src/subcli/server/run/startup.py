@@ -20,7 +20,7 @@ from subcli.judge import Problem, ProblemError
 from subcli.judge.process.workplace import remove_leftovers
 from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.groups import usable_cores
-from subcli.judge.snapshot import ProblemSnapshot, problem_snapshot
+from subcli.judge.shelf import Shelf, problem_shelf
 from subcli.server.edge.crowd import MAX_DESCRIPTORS
 from subcli.server.jobs.judging import Judge
 from subcli.server.jobs.sandboxing import sandboxed_judge
@@ -110,10 +110,8 @@ def _checked(key: bytes, source: str) -> bytes:
 
 
 @contextmanager
-def copied_problems(
-    directory: Path | None, parent: Path | None, languages: Path | None = None
-) -> Iterator[ProblemSnapshot]:
-    """A copy of the bundled problems and of those in `directory`, for as long as the process runs.
+def copied_problems(directory: Path | None, parent: Path | None, languages: Path | None = None) -> Iterator[Shelf]:
+    """A shelf of the bundled problems and of those in `directory`, for as long as the process runs.
 
     One author's mistake does not stop the server: a problem that is not valid is left out and named in the log.
 
@@ -128,7 +126,7 @@ def copied_problems(
     clear_leftovers(parent)
     with ExitStack() as stack:
         try:
-            snapshot = stack.enter_context(problem_snapshot(directory, parent, languages))
+            shelf = stack.enter_context(problem_shelf(directory, parent, languages))
         except ProblemError as error:
             hint = "Check --problems and --languages."
             raise ServeError(f"Cannot load the problems: {error}.", hint) from error
@@ -136,11 +134,11 @@ def copied_problems(
             where = parent or tempfile.gettempdir()
             hint = "It needs as much space as the problems; choose another place with --data-dir."
             raise ServeError(f"Cannot copy the problems to {where}: {error.strerror}.", hint) from error
-        for complaint in snapshot.broken:
-            _log.warning("a problem is left out until it is fixed and this process restarted: %s", complaint)
-        for remark in snapshot.remarks:
+        for complaint in shelf.broken:
+            _log.warning("a problem is left out until it is fixed: %s", complaint)
+        for remark in shelf.remarks:
             _log.warning("of the problems, %s", remark)
-        yield snapshot
+        yield shelf
 
 
 def prepare_judge(

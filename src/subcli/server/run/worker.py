@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import Engine
 
 from subcli.server.jobs.judging import Judge
+from subcli.server.jobs.versions import Versions
 from subcli.server.jobs.workers import Workers
 from subcli.server.log.database import open_database
 from subcli.server.log.sharing import using
@@ -45,21 +46,23 @@ def run_worker(
     with ExitStack() as stack:
         if settings.data_dir is not None:
             make_data_dir(settings.data_dir)
-        snapshot = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir, settings.languages))
-        problems = snapshot.problems
+        shelf = stack.enter_context(copied_problems(settings.problems_dir, settings.data_dir, settings.languages))
         redis = connect(settings.redis)
         engine = open_database(settings.database)
         stack.callback(engine.dispose)
         stack.enter_context(using(engine, joined=True))
         # A server with several processes always judges other people's code.
-        service, sandbox = prepare_judge(settings, problems, judge, for_others=True, data_dir=snapshot.path)
+        service, sandbox = prepare_judge(settings, shelf.judgeable, judge, for_others=True, data_dir=shelf.path)
         metrics = Metrics()
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(metrics, *settings.metrics_address))
         started = partial(on_ready, _ready(settings, engine, sandbox))
         backbone = Backbone(engine, settings.limits, redis)
-        workers = Workers(backbone.store, backbone.journal, backbone.queue, problems, service, settings.limits, metrics)
-        asyncio.run(_work(backbone, workers, settings.limits.deadline_s, started))
+        store, limits = backbone.store, settings.limits
+        versions = Versions(shelf, store, limits.problem_mb, limits.problem_cache_mb)
+        between = (store, backbone.journal, backbone.queue)
+        workers = Workers(*between, shelf.judgeable, service, limits, metrics, versions)
+        asyncio.run(_work(backbone, workers, limits.deadline_s, started))
 
 
 async def _work(backbone: Backbone, workers: Workers, deadline: float, on_started: Callable[[], None]) -> None:

@@ -45,7 +45,14 @@ Database: TypeAlias = Annotated[
 ]
 Problems: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--problems", metavar="DIR", callback=expanded, help="Directory with more problems."),
+    typer.Option(
+        "--problems",
+        metavar="DIR",
+        envvar="SUBCLI_PROBLEMS",
+        show_envvar=True,
+        callback=expanded,
+        help="Directory with more problems. What changes there takes effect within seconds.",
+    ),
 ]
 Languages: TypeAlias = Annotated[
     Path | None,
