@@ -288,7 +288,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
     @router.get(
         f"{_ONE}/files",
-        responses=error_responses(401, 403, 404, 422, 429),
+        responses=error_responses(401, 403, 404, 409, 422, 429),
         response_model=models.FilesResponse,
     )
     async def show_files(
@@ -297,7 +297,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
         """Get the submitted code."""
         require(identity, Action.READ_CODE)
         if found.pruned_at is not None:
-            raise HTTPException(404, pruned_notice(found.pruned_at))
+            raise HTTPException(409, pruned_notice(found.pruned_at))
         body = {"submission_id": found.id, "files": await store.run(store.lookup.files, found.id)}
         # With escapes: a text may contain half a surrogate pair, which UTF-8 cannot.
         return Response(json.dumps(body), media_type="application/json")
