@@ -19,6 +19,7 @@ from subcli.server.log.records import (
     Claim,
     EventPage,
     NewSubmission,
+    Record,
     ReplacedError,
     StaleFenceError,
 )
@@ -337,7 +338,8 @@ async def test_a_reader_whose_verdict_was_lost(store: Store) -> None:
     """The bus lost `complete`, and the next thing that it tells is of the next run: the verdict comes from the log."""
     number = store.create(new())[0].id
     judge(store, result("One"))
-    bus, seen = MemoryBus(), []
+    bus = MemoryBus()
+    seen: list[Record] = []
 
     async def read(after: int, limit: int, epoch: str | None) -> EventPage:
         return await store.run(store.lookup.page, number, after, limit, epoch)
