@@ -62,7 +62,7 @@ async def test_healthy_server(live: Any) -> None:
 async def test_nobody_judges(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that leaves judging to workers says when none is there, or none is well; so does `/info`."""
     monkeypatch.setattr("subcli.server.jobs.judges._FRESH_S", 0.0)
-    async with start(judging=False) as live:
+    async with start(concurrency=0) as live:
         presence = live.services.store.presence
 
         async def told() -> tuple[str, bool]:
