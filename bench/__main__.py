@@ -37,6 +37,8 @@ ROWS: Final = (
     "idle",
     "server_memory",
     "durable",
+    "size",
+    "million",
     "gateways",
     "judge",
     "scripts",

@@ -23,12 +23,12 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --cursor | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --key | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --run | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --since | --status | --svg | --test | --theme | --timeout | --trusted-proxy | --user | --verdict)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --cursor | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --keep | --key | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --older-than | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --run | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --since | --status | --svg | --test | --theme | --timeout | --trusted-proxy | --user | --verdict)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' source' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' results' | ' rejudge' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove') path+=" $word" ;;
+                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' source' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' results' | ' rejudge' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove' | ' db' | ' db check' | ' db backup' | ' db prune' | ' db compact') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -48,6 +48,7 @@ _subcli() {
         *' --expires') kind=none ;;
         *' --host') kind=none ;;
         *' --junit-xml') kind=files ;;
+        *' --keep') kind=words offered='verdicts' ;;
         *' --key') kind=none ;;
         *' --language') kind=languages ;;
         *' --languages') kind=files ;;
@@ -59,6 +60,7 @@ _subcli() {
         *' --min-score') kind=none ;;
         *' --name') kind=none ;;
         *' --new-problem') kind=directories ;;
+        *' --older-than') kind=none ;;
         *' --output') kind=files ;;
         *' --port') kind=none ;;
         *' --problem') kind=problems ;;
@@ -129,11 +131,16 @@ _subcli() {
                     ' user disable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user enable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user remove') offered='--with-submissions --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' db') offered='--help -h' ;;
+                    ' db check') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' db backup') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' db prune') offered='--older-than --keep --yes --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' db compact') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                 esac
                 kind=words
             else
                 case "$path:$place" in
-                    ':0') kind=words offered='submit test watch status list source cancel open share init doctor serve worker demo schema completion problems languages results rejudge auth user' ;;
+                    ':0') kind=words offered='submit test watch status list source cancel open share init doctor serve worker demo schema completion problems languages results rejudge auth user db' ;;
                     ' submit':*) kind=files ;;
                     ' test':*) kind=files ;;
                     ' watch':*) kind=ids ;;
@@ -163,6 +170,8 @@ _subcli() {
                     ' user disable:0') kind=none ;;
                     ' user enable:0') kind=none ;;
                     ' user remove:0') kind=none ;;
+                    ' db:0') kind=words offered='check backup prune compact' ;;
+                    ' db backup:0') kind=files ;;
                 esac
             fi ;;
     esac

@@ -338,6 +338,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
         redis: str | None = bus,
         shelf: Shelf | None = None,
         concurrency: int = 1,
+        root_path: str = "",
         **limits: Any,
     ) -> AsyncIterator[Live]:
         engine = open_database(database)
@@ -355,6 +356,7 @@ def start(database: str, bus: str | None) -> Callable[..., Any]:
             allowed_origins=origins,
             redis=None if redis is None else connect_redis(redis),
             shelf=shelf,
+            root_path=root_path,
         )
         started = asyncio.Event()
         server = Server(app, chosen, started.set, stop_with_stdin=False)

@@ -28,7 +28,19 @@ from .other_platform import API, OtherPlatform
 from .scripted import Answer, Rest, Script, Wire, closing, finish, refusing, scripted, staying
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
-NAMES = ["program", "settings", "proxy", "server", "certificate", "api", "clock", "websocket", "token", "keyring"]
+NAMES = [
+    "program",
+    "settings",
+    "proxy",
+    "server",
+    "certificate",
+    "api",
+    "clock",
+    "judging",
+    "websocket",
+    "token",
+    "keyring",
+]
 DEMO = {"name": "subcli", "version": "9", "demo": True, "features": ["resume"]}
 
 
@@ -63,7 +75,7 @@ async def test_no_problems(tmp_path: Path) -> None:
     """A server in demo mode; a socket is really opened."""
     async with scripted(finish, rest=info()) as server:
         found = await findings(server.url)
-    assert {name for name, finding in found.items() if finding.state != "ok"} == {"clock", "keyring"}
+    assert {name for name, finding in found.items() if finding.state != "ok"} == {"clock", "judging", "keyring"}
     assert "subcli 9, demo mode: resume" in found["api"].detail
     assert "demo mode" in found["keyring"].detail
     assert len(server.connects) == 1
@@ -130,6 +142,19 @@ async def test_handshake_without_frames(monkeypatch: pytest.MonkeyPatch) -> None
         found = await findings(server.url)
     assert found["websocket"].state == "failed"
     assert "nothing arrives" in found["websocket"].detail
+
+
+@pytest.mark.parametrize(
+    ("judging", "state", "words"),
+    [(True, "ok", "a worker is there"), (False, "failed", "submissions wait"), ("yes", "skipped", "does not say")],
+)
+async def test_nobody_judges(judging: object, state: str, words: str) -> None:
+    """Whether a submission would get a verdict; a server that does not say is not suspected."""
+    async with scripted(finish, rest=info({**DEMO, "judging": judging})) as server:
+        found = await findings(server.url)
+    assert (found["judging"].state, found["judging"].kind == "server") == (state, state == "failed")
+    assert words in found["judging"].detail
+    assert ("/readyz" in found["judging"].cure) == (state == "failed")
 
 
 @pytest.mark.parametrize(

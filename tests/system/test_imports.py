@@ -51,7 +51,7 @@ DRAWING = {
 
 NOT_FOR_A_SERVER = {
     *("alembic", "mako", "sqlalchemy.orm", "psycopg", "redis", "cryptography", "keyring", "rich", "pygments", "httpx"),
-    *("pytest", "yaml", "pylatexenc", "jinja2"),
+    *("pytest", "yaml", "pylatexenc"),
 }
 """What a server with a database of its own does not keep in its memory."""
 

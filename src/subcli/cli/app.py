@@ -35,10 +35,11 @@ _COMMANDS: Final = {
     "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
     "problems": ("commands.problems", "List the problems; show or check one."),
     "languages": ("commands.languages", "List the languages that the server can run."),
-    "results": ("commands.results", "Show the results of a problem. For teachers."),
-    "rejudge": ("commands.rejudge", "Have submissions judged again. For teachers."),
+    "results": ("commands.results", "Show the results of a problem, for teachers."),
+    "rejudge": ("commands.rejudge", "Have submissions judged again, for teachers."),
     "auth": ("commands.auth.group", "Log in and out of servers; manage access tokens."),
     "user": ("commands.server.user.group", "Manage a server's users."),
+    "db": ("commands.server.db.group", "Check, back up and prune a server's database."),
 }
 """The module of each command and its summary, in the order of the help."""
 

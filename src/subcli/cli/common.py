@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _COMMAND: Final = re.compile(r"`subcli (?:auth |problems )?(\w+)[^`]*`")
-_LOCAL: Final = frozenset({"serve", "worker", "demo", "test", "user", "check", "schema", "completion"})
+_LOCAL: Final = frozenset({"serve", "worker", "demo", "test", "user", "db", "check", "schema", "completion"})
 """The commands that reach no server."""
 
 

@@ -1,4 +1,4 @@
-"""How long something shall be valid, as users type it."""
+"""How long something shall be valid, or how old it is, as users type it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ def lifetime(text: str | int) -> int:
     Raises:
         typer.BadParameter: It is none, or longer than a year.
     """
+    seconds = duration(text)
+    if seconds > _MAX_S:
+        raise typer.BadParameter(f"{text!r} is too long: the longest is 366d.")
+    return seconds
+
+
+def duration(text: str | int) -> int:
+    """The seconds of such a time, of any length.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
     if isinstance(text, int):
         return text
     found = _LIFETIME.fullmatch(text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is not a valid time. Examples: 12h, 90d, 8w.")
-    seconds = int(found[1]) * _UNITS_S[found[2]]
-    if seconds > _MAX_S:
-        raise typer.BadParameter(f"{text!r} is too long: the longest is 366d.")
-    return seconds
+    return int(found[1]) * _UNITS_S[found[2]]

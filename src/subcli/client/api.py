@@ -44,6 +44,8 @@ class ServerInfo(msgspec.Struct, frozen=True):
     features: frozenset[str] = frozenset()
     page_token: str = ""
     """In demo mode, the token in a page's address that allows the page to change something."""
+    judging: bool | None = None
+    """Whether anybody judges there at the moment; ``None`` if the server does not say."""
 
     @property
     def resume(self) -> bool:
@@ -532,13 +534,14 @@ def as_server_info(body: Any) -> ServerInfo:
     """The body of ``GET /info``; features that are not a list count as none."""
     if not isinstance(body, dict):
         return ServerInfo()
-    features, page_token = body.get("features"), body.get("page_token")
+    features, page_token, judging = body.get("features"), body.get("page_token"), body.get("judging")
     return ServerInfo(
         name=str(body.get("name", "")),
         version=str(body.get("version", "")),
         demo=body.get("demo") is True,
         features=frozenset(str(feature) for feature in features) if isinstance(features, list) else frozenset(),
         page_token=page_token if isinstance(page_token, str) and _PAGE_TOKEN.fullmatch(page_token) else "",
+        judging=judging if isinstance(judging, bool) else None,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
@@ -33,11 +34,13 @@ from subcli.server.edge.origins import LoopbackOnly, OriginRules, SameOrigin
 from subcli.server.edge.page_token import HEADER, PageTokenMiddleware
 from subcli.server.edge.prefix import PrefixMiddleware
 from subcli.server.gateway.gateway import Gateway
+from subcli.server.jobs.judges import Judges
 from subcli.server.jobs.service import Service, is_judging
 from subcli.server.jobs.versions import Versions
 from subcli.server.jobs.workers import Workers
 from subcli.server.limits import Limiter, MemoryLimiter, Rate
 from subcli.server.log.store import Store
+from subcli.server.observe.disk import Disk, directory_of
 from subcli.server.observe.metrics import Metrics
 from subcli.server.pages.site import make_pages
 from subcli.server.parts import AuthServices, Backbone, Services
@@ -61,11 +64,13 @@ class AuthConfig:
         key: signs tokens.
         cost: of password hashes.
         clock: Unix time in seconds, by which sessions, tokens and links expire.
+        accepted_key: what it has signed is accepted as well.
     """
 
     key: bytes
     cost: PasswordCost = field(default_factory=PasswordCost)
     clock: Callable[[], float] = time.time
+    accepted_key: bytes | None = None
 
 
 def create_app(
@@ -79,6 +84,7 @@ def create_app(
     redis: Redis | None = None,
     root_path: str = "",
     shelf: Shelf | None = None,
+    data_dir: Path | None = None,
 ) -> FastAPI:
     """Create the ASGI application of a server.
 
@@ -93,14 +99,17 @@ def create_app(
             when it ends. None for a single process.
         root_path: the path under which a proxy serves it, such as `/judge`.
         shelf: the versions of the problems, which the application keeps up to date.
+        data_dir: where the server writes besides the database.
     """
     limits = limits or ServerLimits()
     backbone = Backbone(engine, limits, redis)
     versions = None if shelf is None else Versions(shelf, backbone.store, limits.problem_mb, limits.problem_cache_mb)
-    services = _make_services(engine, backbone, problems, limits, auth, redis, service, versions)
-    store, journal, queue = backbone.store, backbone.journal, backbone.queue
+    disk = Disk(directory_of(engine, data_dir), limits.disk_free_percent)
+    services = _make_services(engine, backbone, problems, limits, auth, redis, service, versions, disk)
+    parts = (backbone.store, backbone.journal, backbone.queue)
     judgeable = problems if shelf is None else shelf.judgeable
-    workers = Workers(store, journal, queue, judgeable, service, limits, services.metrics, versions)
+    for_others = redis is not None
+    workers = Workers(*parts, judgeable, service, limits, services.metrics, versions, for_others=for_others)
     app = FastAPI(
         title="subcli",
         version=version("subcli-watch"),
@@ -132,9 +141,14 @@ def _make_services(
     redis: Redis | None,
     service: Service | None,
     versions: Versions | None,
+    disk: Disk,
 ) -> Services:
     limiter = _make_limiter(limits, redis)
     identities, auth_services = _make_auth(engine, backbone.store, limiter, limits, auth, service)
+    metrics = Metrics()
+    metrics.add_gauge(
+        "subcli_disk_free_ratio", "Share of the disk that is free where the server writes.", disk.free_ratio
+    )
     return Services(
         store=backbone.store,
         journal=backbone.journal,
@@ -148,10 +162,12 @@ def _make_services(
         reads=Rate("reads", limits.reads, limits.rate_window_s),
         watch_tokens=Rate("watch-tokens", limits.watch_tokens, limits.rate_window_s),
         redis=redis,
-        metrics=Metrics(),
+        metrics=metrics,
         lifecycle=Lifecycle(),
         service=service,
         versions=versions,
+        judges=Judges(backbone.store, service, limits),
+        disk=disk,
     )
 
 
@@ -174,8 +190,8 @@ def _make_auth(
 ) -> tuple[Identities, AuthServices | None]:
     if auth is None:
         return DemoIdentities(), None
-    accounts = Accounts(engine, auth.clock, limits, auth.key)
-    tokens = TokenIssuer(auth.key, limits, auth.clock)
+    accounts = Accounts(engine, auth.clock, limits, auth.key, auth.accepted_key)
+    tokens = TokenIssuer(auth.key, limits, auth.clock, auth.accepted_key)
     logins = Logins(store, accounts, tokens, Passwords(auth.cost), limiter, limits, is_judging(service))
     return TokenIdentities(store, accounts, tokens, limits), AuthServices(accounts, logins, tokens)
 

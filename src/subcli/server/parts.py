@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from subcli.server.accounts.identity import Identities
     from subcli.server.accounts.logins import Logins
     from subcli.server.accounts.tokens import TokenIssuer
+    from subcli.server.jobs.judges import Judges
     from subcli.server.jobs.service import Service
     from subcli.server.jobs.versions import Versions
     from subcli.server.limits import Limiter, Rate
+    from subcli.server.observe.disk import Disk
     from subcli.server.observe.metrics import Metrics
     from subcli.server.run.shutdown import Lifecycle
 
@@ -120,8 +122,9 @@ class Services:
     """The services of one gateway.
 
     `auth` is None in demo mode, and `page_token` (`edge/page_token.py`) in every other. `submits`,
-    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge,
-    and `versions` if the problems never change.
+    `reads` and `watch_tokens` are how often one user may ask for that; `service` is None if other processes judge, and
+    `judges` knows whether anybody does; `versions` is None if the problems never change; `disk` is where the database
+    writes.
     """
 
     store: Store
@@ -140,6 +143,8 @@ class Services:
     lifecycle: Lifecycle
     service: Service | None
     versions: Versions | None
+    judges: Judges
+    disk: Disk
 
     def problem(self, name: str) -> Problem | None:
         """The problem with this slug or id."""

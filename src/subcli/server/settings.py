@@ -54,8 +54,14 @@ class ServerLimits:
     """How many bytes of it in a second; where there is more, a marker says how much is not shown."""
     output_keep_s: int = 3600
     """How long after the verdict it is kept."""
+    pack_after_s: int = 86400
+    """How long after its verdict a submission's log is packed, and no log is within that of a change of the schema."""
+    disk_free_percent: int = 5
+    """With less than this share of the file system free, submissions are refused with 503; judging goes on."""
     compare_s: float = 30.0
     """How often the position of a silent stream is compared with the log."""
+    presence_s: float = 10.0
+    """How often a worker that judges for other processes says that it is there; after three times that, it is not."""
     lease_s: float = 12.0
     """How long a worker owns a submission without renewing the lease."""
     attempts: int = 10
@@ -163,6 +169,8 @@ ADJUSTABLE: Final = {
         "output_keep_s",
         "problem_mb",
         "problem_cache_mb",
+        "pack_after_s",
+        "disk_free_percent",
     )
 }
 """The limits that an operator may set (`--set-limit`), and their fields."""
@@ -197,10 +205,13 @@ class Authentication:
 
     Attributes:
         key: signs tokens, at least 32 bytes; None for the key in the data directory.
+        accepted_key: what it has signed is accepted as well, while keys are being changed; None for the one in the data
+            directory, if there is one.
         cost: the cost of password hashes.
     """
 
     key: Secret | None = None
+    accepted_key: Secret | None = None
     cost: PasswordCost = field(default_factory=PasswordCost)
 
 

@@ -54,6 +54,40 @@ def write_atomically(
         _overwrite(target, data, durable=durable)
 
 
+@contextlib.contextmanager
+def new_file(path: Path, *, mode: int) -> Iterator[Path]:
+    """A temporary file beside ``path``, which becomes ``path`` at the end of the context.
+
+    It is for what is too large for memory.
+    Then it is on the disk. If the context raises, nothing is left. A file that exists is never replaced.
+
+    Args:
+        path: the file. Its directory must exist.
+        mode: the permissions, from the start.
+
+    Raises:
+        FileExistsError: there is such a file, at the beginning or at the end.
+        OSError: the file cannot be written.
+    """
+    target = os.path.realpath(path)
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    temporary = _temporary_beside(target)
+    os.close(os.open(temporary, _NEW, mode))
+    try:
+        yield Path(temporary)
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.link(temporary, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    _sync_directory(os.path.dirname(target))
+
+
 def check_writable(path: Path) -> None:
     """Find out whether :func:`write_atomically` will be able to write ``path``, by trying.
 

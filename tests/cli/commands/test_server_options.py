@@ -72,17 +72,17 @@ def test_secrets_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         return 0
 
     monkeypatch.setattr(serve, "run", noted)
-    for name in ("DATABASE", "REDIS", "SECRET_KEY"):
+    for name in ("DATABASE", "REDIS", "SECRET_KEY", "ACCEPTED_KEY"):
         (tmp_path / name).write_text(f"{name} of the file\n")
         monkeypatch.setenv(f"SUBCLI_{name}_FILE", str(tmp_path / name))
     assert run(["serve", "--auth"]) == 0
     assert (seen[0].database, seen[0].redis) == ("DATABASE of the file", "REDIS of the file")
     key = seen[0].authentication
     assert key is not None
-    assert key.key == Secret("SECRET_KEY of the file")
+    assert (key.key, key.accepted_key) == (Secret("SECRET_KEY of the file"), Secret("ACCEPTED_KEY of the file"))
     assert run(["serve", "--database", "sqlite://"]) == 0
     assert (seen[1].database, seen[1].redis) == ("sqlite://", "REDIS of the file")
-    for name in ("DATABASE", "REDIS", "SECRET_KEY"):
+    for name in ("DATABASE", "REDIS", "SECRET_KEY", "ACCEPTED_KEY"):
         with monkeypatch.context() as both:
             both.setenv(f"SUBCLI_{name}", "given")
             assert run(["serve", "--auth"]) == 2

@@ -250,3 +250,21 @@ def test_refresh_token_can_be_any_text(accounts: Accounts) -> None:
 def test_invalid_names_are_not_looked_up(accounts: Accounts, name: str) -> None:
     """They are unknown users, whatever the database would make of them."""
     assert accounts.users.find(name) is None
+
+
+def test_the_answer_to_a_refresh_was_lost_while_keys_are_changed(
+    engine: Engine, accounts: Accounts, clock: Clock, session: LoginSession
+) -> None:
+    """Whichever gateway is asked again, the successor is the one that was given: the family does not branch."""
+    old = b"a signing key of tests, long enough"
+    new = b"another signing key, for tomorrow"
+    limits = ServerLimits(refresh_token_s=LIFETIME_S, refresh_grace_s=GRACE_S, refresh_reuse_s=REUSE_S)
+    before, after = Accounts(engine, clock, limits, old, new), Accounts(engine, clock, limits, new, old)
+    current = session.refresh_token
+    for first, second in ((before, after), (after, before), (after, after), (before, before)):
+        given = first.rotate(current).refresh_token
+        assert second.rotate(current).refresh_token == given
+        current = given
+    with engine.connect() as connection:
+        # One for each refresh, and the first.
+        assert connection.execute(select(func.count()).select_from(refresh_tokens)).scalar_one() == 5

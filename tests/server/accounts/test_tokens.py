@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -249,6 +250,28 @@ def test_token_claims() -> None:
     late = TokenIssuer(KEY, ServerLimits(), lambda: now - 10_000)
     with pytest.raises(TokenError, match="expired"):
         tokens.read_access(late.access(7, "s"))
+
+
+def test_keys_are_changed_without_a_logout() -> None:
+    """Tokens of either key are good while both are accepted, in either order; those of a third one never are."""
+    old, new, third = b"o" * 32, b"n" * 32, b"t" * 32
+    limits, clock = ServerLimits(), Clock()
+    steps = [(old, None), (old, new), (new, old), (new, None)]
+    issuers = [TokenIssuer(key, limits, clock, accepted) for key, accepted in steps]
+    # Gateways are restarted one after the other, so those of two steps run beside each other.
+    for before, after in pairwise(issuers[:3]):
+        for signing, reading in ((before, after), (after, before)):
+            token = signing.access(7, "s")
+            assert reading.read_access(token).user_id == 7
+            assert reading.read_any(reading.watch(reading.read_access(token), 1)[0])
+            device, _ = signing.device(7)
+            assert reading.read_device(device, 7)
+    assert issuers[3].read_access(issuers[2].access(7, "s")).user_id == 7
+    for each in issuers:
+        with pytest.raises(TokenError, match="invalid"):
+            each.read_access(TokenIssuer(third, limits, clock).access(7, "s"))
+    with pytest.raises(TokenError, match="invalid"):
+        issuers[3].read_access(issuers[0].access(7, "s"))
 
 
 def test_clock_of_the_gateway_that_issued_it_may_be_ahead() -> None:

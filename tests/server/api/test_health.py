@@ -16,6 +16,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 
 from subcli.server import Ready, ServeError, ServerSettings
 from subcli.server.log.records import record
@@ -54,7 +55,41 @@ async def test_healthy_server(live: Any) -> None:
         "redis": "none",
         "judging": "in service",
         "problems": "1 in service",
+        "disk": "enough",
     }
+
+
+async def test_nobody_judges(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that leaves judging to workers says when none is there, or none is well; so does `/info`."""
+    monkeypatch.setattr("subcli.server.jobs.judges._FRESH_S", 0.0)
+    async with start(concurrency=0) as live:
+        presence = live.services.store.presence
+
+        async def told() -> tuple[str, bool]:
+            ready = (await live.http.get("/readyz")).json()
+            assert ready["ready"]
+            return ready["judging"], (await live.http.get("/api/info")).json()["judging"]
+
+        assert await told() == ("by nobody: no worker was seen for 35 s; 0 submissions wait", False)
+        await live.submit()
+        assert await told() == ("by nobody: no worker was seen for 35 s; 1 submission waits", False)
+        presence.tell("one", 2)
+        assert await told() == ("elsewhere", True)
+        presence.tell("one", 0)
+        assert await told() == ("by nobody: the only worker is out of service; 1 submission waits", False)
+        presence.tell("two", 0)
+        assert await told() == ("by nobody: all 2 workers are out of service; 1 submission waits", False)
+        presence.tell("two", 1)
+        assert await told() == ("elsewhere", True)
+        presence.end("two")
+        assert (await told())[1] is False
+        # What it cannot find out, it does not claim.
+        monkeypatch.setattr(live.services.store.presence, "present", failing)
+        assert await told() == ("unknown", True)
+
+
+def failing(_within_s: float) -> None:
+    raise OperationalError("SELECT", {}, sqlite3.OperationalError("gone"))
 
 
 async def test_a_worker_out_of_service(start: Callable[..., Any]) -> None:

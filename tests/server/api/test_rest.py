@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Engine
+
+from subcli.server.log.pruning import Pruning
+from tests.server.gateway.test_gateway import messages
 
 pytestmark = pytest.mark.every_backend
 
@@ -393,3 +398,22 @@ async def test_verdicts_of_others_are_not_compared(guarded: Any) -> None:
     assert "compared_to" not in await judged(live, ending_as("a"), PASSED)
     await live.be("ada")
     assert (await judged(live, ending_as("a"), PASSED))["compared_to"]["newly_passing"] == 1
+
+
+async def test_only_the_verdict_was_kept(live: Any, engine: Engine) -> None:
+    """Everything that shows such a submission says so in one sentence, and its code is refused with it."""
+    number = await live.submit()
+    ended = await live.ended(number)
+    pruning = Pruning(engine, lambda: time.time() + 3600)
+    assert sum(pruning.prune(60, keep_verdicts=True)) == 1
+    shown = (await live.http.get(f"/api/submissions/{number}")).json()
+    assert shown["notice"].endswith("the verdict remains.")
+    assert (shown["final_status"], shown["summary"]) == (ended["final_status"], ended["summary"])
+    [listed] = (await live.http.get("/api/submissions")).json()["submissions"]
+    assert listed["notice"] == shown["notice"]
+    assert (await live.http.get(f"/api/submissions/{number}/tests")).json()["tests"] == []
+    refused = await live.http.get(f"/api/submissions/{number}/files")
+    assert (refused.status_code, refused.json()["detail"]) == (409, shown["notice"])
+    watched = await messages(await live.watch(number))
+    assert [each["type"] for each in watched] == ["status_update", "complete"]
+    assert watched[0]["detail"] == shown["notice"]

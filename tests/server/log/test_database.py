@@ -51,6 +51,12 @@ def test_the_revision_is_the_latest(engine: Engine) -> None:
         assert MigrationContext.configure(connection).get_current_revision() == REVISION
 
 
+def _index(found: Any) -> str:
+    """An index, with the condition of a partial one as text."""
+    options = {name: str(value) for name, value in found.pop("dialect_options", {}).items()}
+    return f"{found} {options}"
+
+
 def _described(engine: Engine) -> object:
     """All that a database says of its tables, and what is in them, apart from times."""
     with engine.connect() as connection:
@@ -59,7 +65,8 @@ def _described(engine: Engine) -> object:
             name: (
                 sorted(map(str, found.get_columns(name))),
                 found.get_pk_constraint(name),
-                *(sorted(map(str, get(name))) for get in (found.get_indexes, found.get_foreign_keys)),
+                sorted(_index(each) for each in found.get_indexes(name)),
+                sorted(map(str, found.get_foreign_keys(name))),
                 sorted(map(str, found.get_unique_constraints(name))),
                 [
                     sorted((column, value) for column, value in row.items() if not column.endswith("_at"))

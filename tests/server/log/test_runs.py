@@ -19,7 +19,6 @@ from subcli.server.log.records import (
     Claim,
     EventPage,
     NewSubmission,
-    Record,
     ReplacedError,
     StaleFenceError,
 )
@@ -339,7 +338,7 @@ async def test_a_reader_whose_verdict_was_lost(store: Store) -> None:
     number = store.create(new())[0].id
     judge(store, result("One"))
     bus = MemoryBus()
-    seen: list[Record] = []
+    seen: list[Any] = []
 
     async def read(after: int, limit: int, epoch: str | None) -> EventPage:
         return await store.run(store.lookup.page, number, after, limit, epoch)

@@ -45,6 +45,18 @@ def run(script: str, directory: Path) -> Any:
     )
 
 
+def test_what_is_no_longer_there(tmp_path: Path) -> None:
+    """The page shows the server's sentence about it; most submissions have none."""
+    script = """
+    import { Submission } from "./state.js";
+    const [old, recent] = [new Submission(7), new Submission(8)];
+    old.describe({ notice: "Its code was deleted." });
+    recent.describe({ notice: null });
+    console.log(JSON.stringify([old.notice, recent.notice]));
+    """
+    assert run(script, tmp_path) == ["Its code was deleted.", ""]
+
+
 def test_groups_cost_the_same_however_many_results_there_are(tmp_path: Path) -> None:
     """A group counts its tests as they come, and those of the groups in it once the verdict tells of it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -226,6 +227,25 @@ async def test_problem_page(start: Callable[..., Any]) -> None:
         missing = await live.http.get("/problems/%3Cb%3E", headers=HTML)
         assert missing.status_code == 404
         assert "There is no problem &#39;&lt;b&gt;&#39;." in missing.text
+
+
+async def test_problem_that_closes(start: Callable[..., Any]) -> None:
+    """The page says until when, or since when, and how many submissions are left to whoever looks."""
+    soon = datetime.now(UTC) + timedelta(days=1)
+    problems = {
+        "echo": replace(make_problem(), closes=soon, max_attempts=3),
+        "old": replace(make_problem(), id=8, slug="old", closes=soon - timedelta(days=2)),
+    }
+    async with start(auth=True, problems=problems) as live:
+        await live.be("ada")
+        await live.ended(await live.submit())
+        del live.http.headers["Authorization"]
+        page = (await live.http.get("/problems/echo")).text
+        assert "<dt>Submissions</dt><dd>3</dd>" in page
+        assert f'<dt>Closes</dt><dd><time datetime="{soon:%Y-%m-%dT%H:%M}' in page
+        assert "<dt>Closed</dt>" in (await live.http.get("/problems/old")).text
+        await enter(live, "ada")
+        assert "<dt>Submissions</dt><dd>2 of 3 left</dd>" in (await live.http.get("/problems/echo")).text
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/submissions/abc", "/submissions/0", "/problems/none", "/a/b/c"])

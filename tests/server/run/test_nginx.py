@@ -6,10 +6,13 @@ import asyncio
 import datetime
 import json
 import os
+import pwd
+import re
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +27,7 @@ from tests.hang import HANG_S
 from tests.server.gateway.test_gateway import closed, messages, next_event
 
 CONF = Path(__file__).parents[3] / "docs" / "deploy" / "nginx.conf"
+GUIDE = CONF.with_name("README.md")
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx (Debian: nginx-light) is missing")
 
@@ -82,31 +86,57 @@ class Proxy:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
+def debian_configuration(directory: Path) -> str:
+    """The configuration for Debian, made with the very command of the guide."""
+    found = re.search(r"(sed -e 's\|\^user nginx.*?nginx\.conf) > /etc/nginx/nginx\.conf", GUIDE.read_text(), re.DOTALL)
+    assert found is not None
+    done = subprocess.run(
+        ["sh", "-c", found[1]], cwd=CONF.parent, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert "user www-data;" in done.stdout
+    return done.stdout
+
+
 @asynccontextmanager
-async def proxied(directory: Path, *gateways: str) -> AsyncIterator[Proxy]:
-    """Run nginx with our configuration; only addresses and paths are changed."""
+async def proxied(directory: Path, *gateways: str, text: str | None = None, prefix: str = "") -> AsyncIterator[Proxy]:
+    """Run nginx with our configuration; only addresses and paths are changed.
+
+    Args:
+        text: the configuration, if it is that for Debian.
+        prefix: the path under which the gateways are shown.
+    """
     assert NGINX is not None
     make_certificate(directory / "tls")
     tls = ssl.create_default_context(cafile=str(directory / "tls" / "fullchain.pem"))
     proxy = Proxy(free_port(), free_port(), directory / "access.log", tls)
-    text = CONF.read_text()
     changes = {
-        "user nginx;": "daemon off; master_process off;",
         "/run/nginx.pid": f"{directory}/nginx.pid",
-        "/dev/stderr": f"{directory}/error.log",
-        "/dev/stdout": str(proxy.log),
         "/etc/nginx/tls": f"{directory}/tls",
         "worker_rlimit_nofile 65536;": "",
         "worker_connections 32768;": "worker_connections 512;",
         "listen 80;": f"listen 127.0.0.1:{proxy.plain_port};",
         "listen 443 ssl;": f"listen 127.0.0.1:{proxy.port} ssl;",
-        **{f"gateway-{n}:8000": url.removeprefix("http://") for n, url in enumerate(gateways, 1)},
+        "location / {": f"location {prefix}/ {{",
+    }
+    addresses = [url.removeprefix("http://") for url in gateways]
+    ours = {
+        "user nginx;": "daemon off; master_process off;",
+        "/dev/stderr": f"{directory}/error.log",
+        "/dev/stdout": str(proxy.log),
+        **{f"gateway-{n}:8000": address for n, address in enumerate(addresses, 1)},
         "http {\n": "http {\n"
         + "".join(
             f"    {kind}_temp_path {directory}/{kind};\n"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         ),
     }
+    debians = {
+        "user www-data;": "user www-data; daemon off;",
+        "/var/log/nginx": str(directory),
+        **{f"127.0.0.1:800{n}": address for n, address in enumerate(addresses, 1)},
+    }
+    changes |= ours if text is None else debians
+    text = text or CONF.read_text()
     for old, new in changes.items():
         assert old in text, old
         text = text.replace(old, new)
@@ -254,3 +284,70 @@ async def test_nginx_passes_client_addresses(start: Callable[..., Any], tmp_path
         ]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
         assert (await other.http.post("/api/auth/token", data={**fields, "username": "user9"})).status_code == 401
+
+
+def has_www_data() -> bool:
+    """Whether nginx can become Debian's user here."""
+    return os.geteuid() == 0 and any(account.pw_name == "www-data" for account in pwd.getpwall())
+
+
+def workers_users(pid_file: Path) -> set[str]:
+    """The users that the workers of an nginx run as."""
+    master = int(pid_file.read_text())
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    return {pwd.getpwuid(Path(f"/proc/{child}").stat().st_uid).pw_name for child in children}
+
+
+@pytest.mark.skipif(not has_www_data(), reason="not root, or there is no user www-data (Debian)")
+async def test_debians_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
+    """With its own user: workers that cannot read what is ours pass on sockets, and bodies that they keep in files."""
+    async with (
+        start() as gateway,
+        proxied(tmp_path / "nginx", gateway.url, gateway.url, text=debian_configuration(tmp_path)) as proxy,
+        httpx.AsyncClient(base_url=f"https://localhost:{proxy.port}", verify=proxy.tls, trust_env=False) as http,
+    ):
+        await gateway.until(lambda: workers_users(tmp_path / "nginx" / "nginx.pid") == {"www-data"})
+        gateway.http = http
+        submission_id = await gateway.submit()
+        async with proxy.watching(submission_id) as watcher:
+            assert (await messages(watcher))[-1]["type"] == "complete"
+        big = await http.post("/api/submissions", content=b"x" * 2_500_000)
+        assert (big.status_code, "detail" in big.json()) == (413, True)
+        await gateway.until(lambda: len(proxy.accesses) >= 3)
+
+
+@pytest.mark.thorough(measured=True)
+async def test_path_prefix(start: Callable[..., Any], tmp_path: Path) -> None:
+    """`https://host/judge/`: the program, the page and its links work behind it, and nothing else is there."""
+    (tmp_path / "solution.py").write_text("print()")
+    async with (
+        start(root_path="/judge") as gateway,
+        proxied(tmp_path / "nginx", gateway.url, gateway.url, prefix="/judge") as proxy,
+        httpx.AsyncClient(base_url=f"https://localhost:{proxy.port}", verify=proxy.tls, trust_env=False) as http,
+    ):
+        server = f"https://localhost:{proxy.port}/judge"
+        certificate = str(tmp_path / "nginx" / "tls" / "fullchain.pem")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SUBCLI_")}
+
+        async def subcli(*words: str) -> tuple[int | None, str]:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "subcli", *words, "--server", server),
+                env={**kept, "HOME": str(tmp_path), "SSL_CERT_FILE": certificate, "CI": "1"},
+                cwd=tmp_path,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            out, _ = await process.communicate()
+            return process.returncode, out.decode()
+
+        code, out = await subcli("submit", "solution.py", "--problem", "echo", "--plain")
+        assert code == 0, out
+        assert f"{server}/submissions/1" in out
+        assert await subcli("watch", "1", "-q") == (0, "passed\n")
+        assert await subcli("status", f"{server}/submissions/1", "-q") == (0, "passed\n")
+        page = await http.get("/judge/submissions/1")
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        for path in ("/judge/readyz", "/judge/metrics", "/api/info", "/submissions/1"):
+            refused = await http.get(path)
+            assert (refused.status_code, "nginx" in refused.text) == (404, True), path

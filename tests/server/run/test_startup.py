@@ -14,7 +14,7 @@ from subcli.judge.sandbox import Sandbox
 from subcli.judge.sandbox.groups import usable_cores
 from subcli.server import Authentication, ServeError, ServerSettings
 from subcli.server.run.serve import run
-from subcli.server.run.startup import copied_problems, prepare_judge, signing_key
+from subcli.server.run.startup import accepted_key, copied_problems, prepare_judge, signing_key
 from subcli.shared.secret import Secret
 from tests.hang import HANG_S
 
@@ -27,6 +27,25 @@ def test_signing_key_is_created_once(tmp_path: Path) -> None:
     [path] = tmp_path.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert key.decode() in path.read_text()
+
+
+def test_another_key_is_accepted(tmp_path: Path) -> None:
+    """The operator's, or the old one that was moved aside; none is made, and one that others can read is refused."""
+    assert accepted_key(tmp_path, None) is None
+    assert accepted_key(tmp_path, Secret("k" * 32)) == b"k" * 32
+    old = signing_key(tmp_path, None)
+    (tmp_path / "signing.key").rename(tmp_path / "accepted.key")
+    assert accepted_key(tmp_path, None) == old
+    assert signing_key(tmp_path, None) != old
+    with pytest.raises(ServeError, match="SUBCLI_ACCEPTED_KEY has 5 bytes"):
+        accepted_key(tmp_path, Secret("short"))
+    (tmp_path / "accepted.key").chmod(0o644)
+    with pytest.raises(ServeError, match="readable by others"):
+        accepted_key(tmp_path, None)
+    (tmp_path / "accepted.key").unlink()
+    (tmp_path / "accepted.key").mkdir(mode=0o700)
+    with pytest.raises(ServeError, match="Cannot read the key"):
+        accepted_key(tmp_path, None)
 
 
 @pytest.mark.thorough(measured=True)

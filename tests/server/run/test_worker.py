@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,11 @@ def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database
     urls = {"SUBCLI_DATABASE": database, "SUBCLI_REDIS": bus}
     gateway = subcli("serve", "--json", "--port", "0", "--no-worker", "--data-dir", str(tmp_path / "data"), **urls)
     ready = json.loads(first_line(gateway))
+    judging = partial(judging_of, ready["url"])
+    assert judging().startswith("by nobody: no worker was seen")
     first = subcli("worker", "--sandbox", "none", "--json", **urls)
     working = json.loads(first_line(first))
+    until(lambda: judging() == "elsewhere")
     assert working == {
         "schema": 1,
         "type": "working",
@@ -126,6 +130,7 @@ def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database
         assert (first.returncode, out) == (0, "")
         assert [line for line in errors.splitlines() if "sandbox" not in line] == []
         assert time.monotonic() - started < 10
+        until(lambda: judging().startswith("by nobody: no worker was seen"))
         second = subcli("worker", "--sandbox", "none", "--concurrency", "2", "--database", database, "--redis", bus)
         line = first_line(second)
         assert "2 submissions" in line
@@ -139,6 +144,17 @@ def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database
             print(f"a worker killed with SIGKILL was replaced after {time.monotonic() - started:.1f} s")
             assert time.monotonic() - started < 30
         assert http.post(f"/api/submissions/{submission_id}/cancel").json()["final_status"] == "cancelled"
+
+
+def judging_of(url: str) -> str:
+    return str(httpx.get(f"{url}/readyz", trust_env=False, timeout=60).json()["judging"])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def attempts(http: httpx.Client, submission_id: int, number: int) -> None:

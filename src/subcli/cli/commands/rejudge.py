@@ -67,7 +67,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option("--key", metavar="KEY", help="Go on with an interrupted rejudge; with `--yes`.")
         ] = None,
     ) -> int:
-        """Have submissions judged again. For teachers."""
+        """Have submissions judged again, for teachers."""
         if bool(ids) == (problem is not None):
             raise UsageError("Name either submissions or a problem.", hint="`subcli rejudge --help`")
         if problem is None and (verdict is not None or since is not None):

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         last: Annotated[bool, typer.Option("--last", help="Each user's last submission counts.")] = False,
         as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     ) -> int:
-        """Show the results of a problem. For teachers."""
+        """Show the results of a problem, for teachers."""
         if best and last:
             raise UsageError("`--best` and `--last` exclude each other.", hint="Leave one of them out.")
         if as_csv and (common.json or common.quiet):

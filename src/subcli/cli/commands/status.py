@@ -165,9 +165,11 @@ def _status_object(snapshot: dict[str, Any]) -> dict[str, Any]:
     """The fields of the contract, section 4; those that a server does not have are null."""
     fields = {name: snapshot.get(name) for name in _FIELDS}
     fields["problem"] = snapshot.get("problem", snapshot.get("problem_id"))
-    # Another platform has its own name for the log, and a sentence about what went wrong (contract, section 6).
+    # Another platform has its own name for the log, and a sentence about what went wrong (contract, section 6); ours
+    # has one about what is no longer there.
     fields["build_log"] = snapshot.get("build_log", snapshot.get("build_logs"))
     fields |= {name: snapshot[name] for name in _OF_RUNS if name in snapshot}
-    if isinstance(snapshot.get("error_message"), str):
-        fields["error_message"] = snapshot["error_message"]
+    for name in ("error_message", "notice"):
+        if isinstance(snapshot.get(name), str):
+            fields[name] = snapshot[name]
     return fields

@@ -22,6 +22,7 @@ from subcli.client.doctor.reach import (
     check_certificate,
     check_clock,
     check_connection,
+    check_judging,
     check_proxy,
 )
 from subcli.core.errors import SubcliError
@@ -87,6 +88,7 @@ async def _checks(settings: Settings, version: str) -> AsyncGenerator[Diagnosis,
         for diagnosis in _skipped(_CHECKS[7:], "the server did not answer"):
             yield diagnosis
         return
+    yield check_judging(reply.info)
     async for diagnosis in _check_access(settings, reply.info):
         yield diagnosis
 
@@ -108,7 +110,7 @@ async def _check_access(settings: Settings, info: ServerInfo) -> AsyncIterator[D
 
 _CHECKS: Final = (
     *("program", "settings", "proxy", "server", "certificate", "api", "clock"),
-    *("websocket", "token", "keyring"),
+    *("judging", "websocket", "token", "keyring"),
 )
 """In their order."""
 

@@ -183,6 +183,16 @@ async def _get(http: httpx.AsyncClient, url: str) -> tuple[int, httpx.Headers, A
     return response.status_code, response.headers, decode_json(content) if response.is_success and content else None
 
 
+def check_judging(info: ServerInfo) -> Diagnosis:
+    """Whether somebody judges; if not, a submission would wait."""
+    if info.judging is None:
+        return Diagnosis("judging", "skipped", "the server does not say whether anybody judges")
+    if info.judging:
+        return Diagnosis("judging", "ok", "a worker is there")
+    cure = "Tell whoever runs the server. There, `/readyz` says why, and `subcli worker` starts one."
+    return Diagnosis("judging", "failed", "no worker judges at the moment: submissions wait", cure, "server")
+
+
 _PATH: Final = "If its REST API is elsewhere, set `api_path` (or SUBCLI_API_PATH)."
 
 

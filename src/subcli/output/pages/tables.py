@@ -245,6 +245,8 @@ def _heading(
         word = Line(f"{mark.glyph} {clip(mark.word, 40)}", mark.style)
         lines = [word.put("  ").extend(parts.counts(snapshot.counts))]
     lines += [parts.title(snapshot, _UNCUT_CELLS), *summary.comparison(verdict), *summary.failed(snapshot)]
+    if isinstance(notice := fields.get("notice"), str):
+        lines.append(Line(clip(notice, _UNCUT_CELLS)))
     created, version = _word(fields.get("created_at")), _word(fields.get("problem_version"))[:_VERSION_CHARS]
     if created:
         lines.append(Line("submitted ", DIM).put(created, DIM))

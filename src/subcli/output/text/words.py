@@ -77,6 +77,16 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def byte_size(count: int) -> str:
+    """A number of bytes as people read it, such as ``1.2 MB``."""
+    size = float(count)
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
 def tests(count: int) -> str:
     """Return ``1 test``, ``10 tests``."""
     return f"{count:,} test" + ("" if count == 1 else "s")

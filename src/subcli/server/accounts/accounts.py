@@ -70,9 +70,17 @@ class Accounts:
     Args:
         key: the signing key, from which refresh tokens are derived; not needed to manage users.
         clock: Unix time in seconds.
+        accepted: another signing key, which another gateway may use while keys are being changed.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], float], limits: ServerLimits, key: bytes = b"") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], float],
+        limits: ServerLimits,
+        key: bytes = b"",
+        accepted: bytes | None = None,
+    ) -> None:
         self.users = Users(engine, clock)
         self.machine_tokens = MachineTokens(engine, clock, limits)
         self.links = Links(engine, clock, limits)
@@ -81,7 +89,7 @@ class Accounts:
         self._read = reading(engine)
         self._clock = clock
         self._limits = limits
-        self._key = key
+        self._keys = (key,) if accepted is None else (key, accepted)
 
     # -- sessions ------------------------------------------------------------------------------------
 
@@ -136,11 +144,11 @@ class Accounts:
             if row is None or row.expires_at <= now:
                 raise InvalidRefreshTokenError
             if row.used_at is None:
-                session = LoginSession(row.session_id, row.user_id, row.name, self._successor(token))
+                session = LoginSession(row.session_id, row.user_id, row.name, _successor(token, self._keys[0]))
                 self._use(connection, token, session, now)
                 return session
             if now - row.used_at <= self._limits.refresh_grace_s:
-                return LoginSession(row.session_id, row.user_id, row.name, self._successor(token))
+                return LoginSession(row.session_id, row.user_id, row.name, self._given_successor(connection, token))
             # Raise only after this block has committed the deletion.
             connection.execute(delete(sessions).where(sessions.c.id == row.session_id))
         raise ReusedRefreshTokenError(row.session_id, row.name)
@@ -155,9 +163,14 @@ class Accounts:
         )
         connection.execute(update(sessions).where(sessions.c.id == session.id).values(expires_at=expires))
 
-    def _successor(self, token: str) -> str:
-        digest = hmac.digest(self._key, _SUCCESSOR + token.encode(), "sha256")
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    def _given_successor(self, connection: Connection, token: str) -> str:
+        """The successor that a used token has got already, be it from a gateway with the other key."""
+        candidates = [_successor(token, key) for key in self._keys]
+        for each in candidates[1:]:
+            query = select(refresh_tokens.c.hash).where(refresh_tokens.c.hash == hash_of(each))
+            if connection.execute(query).first() is not None:
+                return each
+        return candidates[0]
 
     def holder(self, credential_id: str, user_id: int) -> Holder | None:
         """Who shows a session's token, an access token or a link, if it is valid and belongs to the user."""
@@ -222,3 +235,8 @@ class Accounts:
             connection.execute(delete(sessions).where(sessions.c.expires_at < now))
             connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < now))
             connection.execute(delete(refresh_tokens).where(refresh_tokens.c.used_at < used_before))
+
+
+def _successor(token: str, key: bytes) -> str:
+    digest = hmac.digest(key, _SUCCESSOR + token.encode(), "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -108,13 +108,17 @@ class TokenIssuer:
     """Issues and verifies tokens.
 
     Args:
-        key: at least 32 bytes.
+        key: signs, at least 32 bytes.
         limits: lifetimes and leeway, in seconds.
         clock: Unix time in seconds.
+        accepted: another key whose signatures are accepted as well, while keys are being changed.
     """
 
-    def __init__(self, key: bytes, limits: ServerLimits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, key: bytes, limits: ServerLimits, clock: Callable[[], float], accepted: bytes | None = None
+    ) -> None:
         self._key = key
+        self._accepted = accepted
         self._limits = limits
         self._clock = clock
 
@@ -204,7 +208,7 @@ class TokenIssuer:
         if _type(token) != typ:
             raise TokenError("token invalid")
         try:
-            content = _JWS.decode(token, self._key, algorithms=[_ALGORITHM])
+            content = self._verified(token)
             claims = msgspec.json.decode(content, type=payload)
         except _MALFORMED:
             raise TokenError("token invalid") from None
@@ -216,6 +220,15 @@ class TokenIssuer:
         if self._with_leeway(claims.exp) <= now:
             raise TokenError("token expired")
         return claims
+
+    def _verified(self, token: str) -> bytes:
+        """The content of a token that one of our keys has signed. Raises what PyJWT does."""
+        try:
+            return bytes(_JWS.decode(token, self._key, algorithms=[_ALGORITHM]))
+        except jwt.InvalidSignatureError:
+            if self._accepted is None:
+                raise
+            return bytes(_JWS.decode(token, self._accepted, algorithms=[_ALGORITHM]))
 
 
 def _type(token: str) -> object:

@@ -1,14 +1,14 @@
-"""Rows of users: found by any spelling of their names, and deleted with everything that refers to them."""
+"""Rows of users, found by any spelling of their names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, case, func, or_, select, update
 
 from subcli.server.accounts.names import is_valid, name_key
-from subcli.server.log.tables import metadata, users
+from subcli.server.log.tables import users
 
 _PER_QUERY: Final = 500
 
@@ -55,15 +55,6 @@ def taken_names(connection: Connection, names: Iterable[str]) -> dict[str, str]:
         for (name,) in connection.execute(select(users.c.name).where(has_name)):
             found[by_key[name_key(name)]] = name
     return found
-
-
-def delete_referring(connection: Connection, target: ColumnElement[Any], values: Any) -> None:
-    """Delete the rows of every table that refer to these values of a column, and what refers to those by a cascade."""
-    for table in reversed(metadata.sorted_tables):
-        for key in table.foreign_keys:
-            if key.column is target:
-                chosen = key.parent == values if isinstance(values, int) else key.parent.in_(values)
-                connection.execute(delete(table).where(chosen))
 
 
 def release_name(connection: Connection, name: str) -> None:

@@ -15,13 +15,13 @@ from subcli.server.accounts.names import name_key
 from subcli.server.accounts.permissions import Role
 from subcli.server.accounts.user_rows import (
     UnknownUserError,
-    delete_referring,
     find_row,
     locked_row,
     release_name,
     taken_names,
 )
 from subcli.server.log.database import reading
+from subcli.server.log.removal import delete_referring
 from subcli.server.log.tables import machine_tokens, sessions, submissions, users
 
 

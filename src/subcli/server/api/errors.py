@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from subcli.server.accounts.hashing import BusyError
 from subcli.server.limits import LimitedError
 from subcli.server.log.records import ClosedError, NoAttemptsLeftError
+from subcli.server.observe.disk import RETRY_AFTER_S, LowSpaceError
 from subcli.server.pages.rendering import error_page
 from subcli.shared.encoding import timestamp
 
@@ -57,6 +58,12 @@ def add_error_handlers(app: FastAPI) -> None:
         detail = f"Too many logins at the same time; try again in {error.retry_after} s."
         headers = {"Retry-After": str(error.retry_after)}
         return _respond(request, 503, detail, headers, {"retry_after": error.retry_after})
+
+    @app.exception_handler(LowSpaceError)
+    async def low_space(request: Request, error: LowSpaceError) -> Response:
+        detail = f"The server accepts no submissions at the moment: {error}."
+        headers = {"Retry-After": str(RETRY_AFTER_S)}
+        return _respond(request, 503, detail, headers, {"retry_after": RETRY_AFTER_S})
 
     @app.exception_handler(SQLAlchemyError)
     async def database_down(request: Request, error: SQLAlchemyError) -> Response:

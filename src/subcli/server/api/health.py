@@ -24,8 +24,6 @@ from subcli.shared.encoding import timestamp
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from subcli.server.jobs.service import Service
-
 _log: Final = logging.getLogger(__name__)
 _FRESH_S: Final = 1.0
 """How old what `/readyz` tells of the database and Redis may be."""
@@ -66,16 +64,22 @@ def add_health(app: FastAPI, services: Services) -> None:
 
 
 async def _state(services: Services, backends: _Backends) -> dict[str, Any]:
-    """The body of `/readyz`. Without Redis everything works, only slower, so the server stays ready."""
+    """The body of `/readyz`. Without Redis everything works, only slower, so the server stays ready.
+
+    It does so as well if nobody judges, or the disk is nearly full: it still serves those who watch.
+    """
     is_up, redis = await backends.look()
+    judging = await services.judges.look()
+    complaint = await services.disk.complaint()
     stopping = services.lifecycle.is_stopping
     return {
         "ready": is_up and not stopping,
         "stopping": stopping,
         "database": "up" if is_up else "down",
         "redis": redis,
-        "judging": _judging(services.service),
+        "judging": judging.words,
         "problems": _problems(services),
+        "disk": f"submissions are refused: {complaint}" if complaint else "enough",
     }
 
 
@@ -86,13 +90,6 @@ def _problems(services: Services) -> str:
     if versions is None or not versions.shelf.broken:
         return in_service
     return f"{in_service}; {len(versions.shelf.broken)} not valid as they are now, see the log"
-
-
-def _judging(service: Service | None) -> str:
-    """Whether this process judges. It does not decide whether the process is ready: a gateway still serves watchers."""
-    if service is None:
-        return "elsewhere"
-    return f"out of service: {service.reason}" if service.reason else "in service"
 
 
 async def _is_redis_up(redis: Redis) -> bool:

@@ -24,6 +24,7 @@ class InfoResponse(BaseModel):
     version: str
     demo: bool = Field(description="Whether the server runs without logins.")
     features: list[str] = Field(description="Features beyond the specification.")
+    judging: bool = Field(description="Whether anybody judges at the moment; if not, submissions wait.")
     page_token: str | None = Field(
         None,
         description="In demo mode, and not sent to browsers: with it as `?token=`, a page may change something.",
@@ -209,6 +210,7 @@ class SubmissionResponse(BaseModel):
     compared_to: ComparisonBody | None = Field(
         None, description="What the verdict was compared with; only in the answer about one submission."
     )
+    notice: str | None = Field(None, description="A sentence about what is no longer there, such as old results.")
 
 
 class SubmissionListResponse(BaseModel):

@@ -39,6 +39,7 @@ from subcli.server.api.results import add_results
 from subcli.server.api.validation import SourceError, check_files
 from subcli.server.edge.page_token import is_from_browser
 from subcli.server.jobs.languages import OfferedLanguages
+from subcli.server.log.pruning import pruned_notice
 from subcli.server.log.records import (
     EndedError,
     KeyReusedError,
@@ -49,6 +50,7 @@ from subcli.server.log.records import (
     VersionMissingError,
 )
 from subcli.server.log.results import find_test, last_results
+from subcli.server.observe.disk import LowSpaceError
 from subcli.server.parts import Services
 from subcli.shared.encoding import timestamp
 from subcli.shared.run_trace import unpack
@@ -103,6 +105,7 @@ def _add_problems(router: APIRouter, services: Services) -> None:
             version=version("subcli-watch"),
             demo=demo,
             features=features,
+            judging=(await services.judges.look()).is_there,
             page_token=None if is_from_browser(request.headers.raw) else services.page_token,
         )
 
@@ -153,7 +156,6 @@ def _add_problems(router: APIRouter, services: Services) -> None:
 
 
 def _add_submissions(router: APIRouter, services: Services, current: _Current) -> None:
-    store = services.store
     large = LargeBodies()
     submitting = allowed(services, current, Action.SUBMIT, services.submits, "submissions")
     listing = allowed(services, current, Action.LIST_OWN, services.reads, "requests")
@@ -161,7 +163,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
     @router.post(
         "/submissions",
         status_code=201,
-        responses=error_responses(401, 403, 404, 409, 413, 422, 429),
+        responses=error_responses(401, 403, 404, 409, 413, 422, 429, 503),
         response_model_exclude_unset=True,
         openapi_extra=documented_body(models.SubmissionBody),
     )
@@ -196,7 +198,7 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
             services.journal.arrived(snapshot.id, identity.user_id)
         answer = _submission(snapshot, request)
         if problem.max_attempts is not None:
-            used = await store.run(store.lookup.attempts_used, identity.user_id, problem.slug)
+            used = await services.store.run(services.store.lookup.attempts_used, identity.user_id, problem.slug)
             answer.attempts_left = max(0, problem.max_attempts - used)
         return answer
 
@@ -226,6 +228,18 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
 
 
 async def _create(services: Services, problem: Problem, new: NewSubmission) -> tuple[Snapshot, bool]:
+    """The submission, and whether it is new. One that is there already needs no space."""
+    try:
+        await services.disk.require_space()
+    except LowSpaceError:
+        known = await services.store.run(services.store.repeated, new)
+        if known is None:
+            raise
+        return known, False
+    return await _create_to_version(services, problem, new)
+
+
+async def _create_to_version(services: Services, problem: Problem, new: NewSubmission) -> tuple[Snapshot, bool]:
     """Create a submission to the version of a problem that is in service, which is stored before."""
     store, versions = services.store, services.versions
     if versions is None:
@@ -274,7 +288,7 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
 
     @router.get(
         f"{_ONE}/files",
-        responses=error_responses(401, 403, 404, 422, 429),
+        responses=error_responses(401, 403, 404, 409, 422, 429),
         response_model=models.FilesResponse,
     )
     async def show_files(
@@ -282,6 +296,8 @@ def _add_one_submission(router: APIRouter, services: Services, current: _Current
     ) -> Response:
         """Get the submitted code."""
         require(identity, Action.READ_CODE)
+        if found.pruned_at is not None:
+            raise HTTPException(409, pruned_notice(found.pruned_at))
         body = {"submission_id": found.id, "files": await store.run(store.lookup.files, found.id)}
         # With escapes: a text may contain half a surrogate pair, which UTF-8 cannot.
         return Response(json.dumps(body), media_type="application/json")
@@ -438,6 +454,8 @@ def _submission(
 ) -> models.SubmissionResponse:
     finished = snapshot.finished_at
     more: dict[str, Any] = {} if compared is None else {"compared_to": models.ComparisonBody(**compared)}
+    if snapshot.pruned_at is not None:
+        more["notice"] = pruned_notice(snapshot.pruned_at)
     return models.SubmissionResponse(
         submission_id=snapshot.id,
         id=snapshot.id,

@@ -45,7 +45,7 @@ def _counts(scope: Scope, *, is_read: bool) -> bool:
         sender = read_sender(scope.get("method", "GET"), scope["headers"])
     except RefusedOriginError:
         return False
-    return counts_with_cookie(sender, is_read=is_read, is_secure=scope["scheme"] in _SECURE_SCHEMES)
+    return counts_with_cookie(sender, is_read=is_read, is_secure=scope.get("scheme") in _SECURE_SCHEMES)
 
 
 def set_cookie(response: Response, request: Request, token: str) -> None:

@@ -12,10 +12,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -34,6 +34,9 @@ from subcli.server.observe.metrics import Metrics
 from subcli.server.observe.tasks import log_and_continue
 from subcli.server.settings import ServerLimits
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _log: Final = logging.getLogger(__name__)
 _SWEEP_LIMIT: Final = 1000
 """How many waiting submissions a sweep looks at."""
@@ -49,6 +52,10 @@ _KEEP_VERSIONS_S: Final = 3600.0
 """How long a version of a problem stays stored to which there is no submission: somebody may be storing it."""
 _HANDED_BACK: Final = {"stopped": STOPPED, "unable": NO_LONGER_ABLE, "short": TOO_LITTLE}
 """What watchers are told, by the reason."""
+_PACK_AFTER_LEAST_S: Final = 60.0
+"""Until then, a process may ask for events that it has just appended."""
+_LEISURE: Final = 4.0
+"""Packing takes a fifth of one thread, at most."""
 _IN_SERVICE: Final = "How many submissions this process judges at the same time; 0 while it takes none."
 
 
@@ -60,6 +67,7 @@ class Workers:
         service: judges; None if other processes do, and this one only takes care of the queue.
         metrics: counts what the workers did.
         versions: keeps the problems up to date; None if they never change.
+        for_others: whether other processes use the same database; they are told that this one judges.
     """
 
     def __init__(
@@ -72,6 +80,8 @@ class Workers:
         limits: ServerLimits,
         metrics: Metrics,
         versions: Versions | None = None,
+        *,
+        for_others: bool = False,
     ) -> None:
         self._context = JudgingContext(store, journal, problems, limits)
         self._service = service
@@ -83,6 +93,8 @@ class Workers:
         self._metrics = metrics
         self._lease_s = limits.lease_s
         self._keep_output_s = limits.output_keep_s
+        self._pack_after_s = max(limits.pack_after_s, _PACK_AFTER_LEAST_S)
+        self._presence_s = limits.presence_s if for_others else None
         self._cleanup_s = limits.cleanup_s
         self._attempts = limits.attempts
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -99,8 +111,11 @@ class Workers:
             group.create_task(self._delete_output())
             if self._versions is not None:
                 group.create_task(self._versions.run())
+            group.create_task(self._pack_logs())
             if (service := self._service) is not None:
                 group.create_task(service.run())
+                if self._presence_s is not None:
+                    group.create_task(self._tell_presence(service, self._presence_s))
                 for _ in range(service.concurrency):
                     group.create_task(self._claim_and_judge(service))
 
@@ -319,6 +334,35 @@ class Workers:
             with log_and_continue("deleting unused versions of problems"):
                 await self._store.run(self._store.packages.delete_unused, _KEEP_VERSIONS_S)
             await asyncio.sleep(self._cleanup_s)
+
+    async def _pack_logs(self) -> None:
+        """Pack the logs of what ended some time ago, and give back the space, in the time that others leave."""
+        packer = self._store.packer
+        while True:
+            with log_and_continue("packing old logs"):
+                while await self._at_leisure(packer.pack_some, self._pack_after_s):
+                    pass
+                while await self._at_leisure(packer.give_back_space):
+                    pass
+            await asyncio.sleep(self._cleanup_s)
+
+    async def _at_leisure(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of the store, and leave it the longer alone, the longer that has taken."""
+        began = time.monotonic()
+        answer = await self._store.run(method, *args, **kwargs)
+        await asyncio.sleep((time.monotonic() - began) * _LEISURE)
+        return answer
+
+    async def _tell_presence(self, service: Service, interval_s: float) -> None:
+        """Tell other processes that this one judges, until it stops."""
+        try:
+            while True:
+                with log_and_continue("telling others of this worker"):
+                    await self._store.run(self._store.presence.tell, self._name, service.slots)
+                await asyncio.sleep(interval_s)
+        finally:
+            with suppress(SQLAlchemyError):
+                await asyncio.shield(self._store.run(self._store.presence.end, self._name))
 
     async def _update_positions(self) -> None:
         """Publish new queue positions when submissions have been claimed, here or elsewhere."""

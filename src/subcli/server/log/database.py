@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.resources import as_file, files
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, insert, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, Select, create_engine, delete, event, insert, inspect, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from subcli.server.log.tables import REVISION, metadata, users, versions, write_probes
+from subcli.server.log.tables import REVISION, metadata, schema_changes, users, versions, write_probes
 from subcli.server.settings import ServeError
 
 LOCK_TIMEOUT_S: Final = 10.0
@@ -36,6 +36,7 @@ _PSYCOPG: Final = {
 }
 """libpq's connection parameters. Seconds, except the last, which is milliseconds."""
 _READING: Final = "subcli_reading"
+_SHRINKING: Final = "PRAGMA auto_vacuum = INCREMENTAL"
 
 
 def _reason(error: Exception) -> str:
@@ -53,6 +54,20 @@ def open_database(url: str) -> Engine:
     Raises:
         ServeError: the URL cannot be used, or the schema cannot be brought up to date.
     """
+    engine = connect(url)
+    if engine.dialect.name == "sqlite":
+        _make_private(engine.url.database)
+    with opening(engine):
+        migrate(engine)
+    return engine
+
+
+def connect(url: str) -> Engine:
+    """Return an engine for a database, which is neither opened nor migrated yet.
+
+    Raises:
+        ServeError: the URL cannot be used.
+    """
     try:
         engine = _engine(url)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
@@ -62,24 +77,32 @@ def open_database(url: str) -> Engine:
             "Use a URL such as sqlite:////path/to/subcli.db or postgresql+psycopg://HOST/NAME.",
         ) from error
     if engine.dialect.name == "sqlite":
-        _make_private(engine.url.database)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _set_up_postgresql)
-    shown = engine.url.render_as_string(hide_password=True)
+    return engine
+
+
+@contextmanager
+def opening(engine: Engine) -> Iterator[None]:
+    """In this context, errors of the database mean that it cannot be opened. The engine is disposed of then.
+
+    Raises:
+        ServeError: it cannot be opened.
+    """
     try:
-        migrate(engine)
+        yield
     except BaseException as error:
         engine.dispose()
         if not isinstance(error, SQLAlchemyError | sqlite3.Error):
             raise
+        shown = engine.url.render_as_string(hide_password=True)
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise ServeError(
             f"The database {shown} cannot be opened: {cause}.",
             "Check that it exists, that it is writable, and that no other process has locked it.",
         ) from error
-    return engine
 
 
 def _engine(url: str) -> Engine:
@@ -133,12 +156,15 @@ def migrate(engine: Engine) -> None:
                 "The database was created by a newer subcli: this version does not know its schema.",
                 "Update subcli, or use another database or data directory.",
             ) from error
+        # What an older server does not know must not happen while it may still run (subcli.server.log.packer).
+        connection.execute(delete(schema_changes).where(schema_changes.c.revision == REVISION))
+        connection.execute(insert(schema_changes).values(revision=REVISION, changed_at=time.time()))
 
 
 def _is_up_to_date(engine: Engine) -> bool:
     # In a transaction that takes the write lock: a database that is not writable should fail now.
     with engine.begin() as connection:
-        return _revisions(connection) == [REVISION]
+        return revisions(connection) == [REVISION]
 
 
 def _create(engine: Engine) -> bool:
@@ -147,7 +173,7 @@ def _create(engine: Engine) -> bool:
         _lock_schema(connection)
         if inspect(connection).get_table_names():
             # Another process may have made it meanwhile.
-            return _revisions(connection) == [REVISION]
+            return revisions(connection) == [REVISION]
         metadata.create_all(connection)
         versions.create(connection)
         connection.execute(insert(versions).values(version_num=REVISION))
@@ -156,7 +182,8 @@ def _create(engine: Engine) -> bool:
         return True
 
 
-def _revisions(connection: Connection) -> Sequence[str]:
+def revisions(connection: Connection) -> Sequence[str]:
+    """Return the revision of the schema, as Alembic stores it; none if there is no schema."""
     if not inspect(connection).has_table(versions.name):
         return []
     return connection.execute(select(versions.c.version_num)).scalars().all()
@@ -174,6 +201,37 @@ def lock_queue(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _QUEUE_LOCK})
 
 
+def shrink(engine: Engine, pages: int) -> None:
+    """Give back so many unused pages of SQLite's file, in a transaction of its own.
+
+    Raises:
+        SQLAlchemyError: the database refuses.
+    """
+    # As a script, because `execute` would take the first step only, which gives back one page.
+    _execute_alone(engine, f"PRAGMA incremental_vacuum({pages})")
+
+
+def rewrite(engine: Engine) -> None:
+    """Rewrite SQLite's file without what is no longer used. From then on, it can shrink by itself.
+
+    Raises:
+        SQLAlchemyError: another process uses it, or there is no space for a second copy.
+    """
+    _execute_alone(engine, f"{_SHRINKING}; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _execute_alone(engine: Engine, script: str) -> None:
+    """Execute statements of SQLite outside of transactions."""
+    connection = engine.raw_connection()
+    try:
+        driver: Any = connection.driver_connection
+        driver.executescript(script)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(None, None, error, sqlite3.Error, hide_parameters=True) from error
+    finally:
+        connection.close()
+
+
 def _make_private(path: str | None) -> None:
     """Create the file readable by its owner only: it holds password hashes. Errors show when it is opened."""
     if path and path != ":memory:":
@@ -185,6 +243,9 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # _begin_sqlite begins the transactions, not the driver.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {int(LOCK_TIMEOUT_S * 1000)}")
+    if not connection.execute("PRAGMA page_count").fetchone()[0]:
+        # Counts only before the first table is made. Without it, a file never shrinks.
+        connection.execute(_SHRINKING)
     connection.execute("PRAGMA foreign_keys = ON")
     # A commit survives the death of the process. An fsync at every commit would also cover the death of the
     # machine, at a cost of several milliseconds an event.

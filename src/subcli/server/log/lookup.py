@@ -7,18 +7,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, or_, select, true
 
 from subcli.server.log.admission import attempts_used
 from subcli.server.log.archive import kept_page, kept_runs, kept_snapshot, kept_texts
 from subcli.server.log.comparison import JUDGED, Outcome, compare, outcomes
 from subcli.server.log.database import reading
+from subcli.server.log.events import RESULTS, last_stored, stored_after, stored_of_types
 from subcli.server.log.records import Attempt, EventPage, LogEnd, Record, Run, Snapshot, UnknownSubmissionError, record
-from subcli.server.log.tables import attempts, events, submissions
+from subcli.server.log.tables import attempts, submissions
 
 ENDED: Final = "complete"
 """The type of the event that ends a log."""
-RESULTS: Final = ("test_result", "error_analysis")
 _PAGE_BYTES: Final = 512 * 1024
 """A page ends here, which bounds what a slow watcher holds in memory."""
 _IDS_PER_QUERY: Final = 1000
@@ -34,6 +34,8 @@ _PREVIOUS: Final = (
         submissions.c.id == bindparam("submission"),
         _EARLIER.c.id < submissions.c.id,
         or_(_EARLIER.c.final_status.in_(JUDGED), _EARLIER.c.final_status.is_(None) & (_EARLIER.c.run > 1)),
+        # Of such a one, no results are left.
+        _EARLIER.c.pruned_at.is_(None),
     )
     .order_by(_EARLIER.c.id.desc())
     .limit(1)
@@ -108,7 +110,10 @@ class Lookup:
             found: list[Record] = []
             size = 0
             more = False
-            for event in connection.execute(events_after(submission_id, after).limit(limit + 1)):
+            # Looking among the packed events is in vain if there can be none, or all have been read.
+            may_be_packed = row.final_status is not None and row.last_seq > after
+            stored = stored_after(connection, submission_id, after, limit + 1, may_be_packed=may_be_packed)
+            for event in stored:
                 if len(found) == limit or size > _PAGE_BYTES:
                     more = True
                     break
@@ -199,12 +204,10 @@ class Lookup:
         """Return what the verdict of a submission was compared with; None if there is no comparison."""
         if snapshot.final_status not in JUDGED:
             return None
-        query = select(events.c.payload).where(
-            events.c.submission_id == snapshot.id, events.c.seq == snapshot.last_seq, events.c.type == ENDED
-        )
         with self._read.begin() as connection:
             kept = kept_texts(connection, snapshot.id, snapshot.run)
-            payload = kept[-1] if kept else connection.execute(query).scalar_one_or_none()
+            last = None if kept else last_stored(connection, snapshot.id, snapshot.last_seq)
+            payload = kept[-1] if kept else last.payload if last is not None and last.type == ENDED else None
         found = None if payload is None else json.loads(payload).get("compared_to")
         return found if isinstance(found, dict) else None
 
@@ -235,26 +238,12 @@ def snapshot_of(connection: Connection, submission_id: int, *conditions: ColumnE
 
 def results_of(connection: Connection, submission_id: int) -> list[str]:
     """Read a submission's encoded `test_result` and `error_analysis` events within a transaction, in order."""
-    return list(
-        connection.execute(
-            select(events.c.payload)
-            .where(
-                events.c.submission_id == submission_id,
-                events.c.type.in_(RESULTS),
-            )
-            .order_by(events.c.seq)
-        ).scalars()
-    )
+    return [each.payload for each in stored_of_types(connection, submission_id, RESULTS)]
 
 
 def _tests_of(connection: Connection, submission_id: int) -> Iterator[str]:
     """The encoded results of a submission, one after the other: all of them at once may be large."""
-    query = (
-        select(events.c.payload)
-        .where(events.c.submission_id == submission_id, events.c.type == "test_result")
-        .order_by(events.c.seq)
-    )
-    return iter(connection.execute(query).scalars())
+    return (each.payload for each in stored_of_types(connection, submission_id, RESULTS[:1]))
 
 
 class _Before(NamedTuple):
@@ -285,12 +274,3 @@ def _judged_run(connection: Connection, submission_id: int, run: int) -> dict[An
     if not texts or json.loads(texts[-1]).get("final_status") not in JUDGED:
         return None
     return outcomes(texts)
-
-
-def events_after(submission_id: int, after: int) -> Select[int, str, str]:
-    """The query for a log after a position, in order."""
-    return (
-        select(events.c.seq, events.c.payload, events.c.type)
-        .where(events.c.submission_id == submission_id, events.c.seq > after)
-        .order_by(events.c.seq)
-    )

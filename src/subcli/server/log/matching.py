@@ -121,6 +121,14 @@ class Matching:
             # The rows first: if one says that the submission has ended, all of its events can be read.
             rows = {row.id: row for row in _rows(connection, positions)}
             found, unread = _events(connection, positions, rows)
+        # Those that have ended and yet have no events are packed. Few that anybody follows are; they are read singly.
+        packed = [
+            number
+            for number, records in found.items()
+            if not records and rows[number].final_status is not None and rows[number].last_seq > positions[number]
+        ]
+        for number in packed:
+            del found[number]
         return {
             number: EventPage(
                 tuple(records),

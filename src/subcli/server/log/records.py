@@ -142,6 +142,7 @@ class Snapshot:
     Attributes:
         run: the number of its run, from 1.
         run_asked_at: when a teacher asked for it; None for the first.
+        pruned_at: when its code and its results were deleted, and the verdict was kept; None if they are there.
     """
 
     id: int
@@ -161,6 +162,7 @@ class Snapshot:
     run: int = 1
     run_asked_at: float | None = None
     problem_version: str | None = None
+    pruned_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

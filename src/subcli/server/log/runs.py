@@ -23,10 +23,11 @@ from subcli.server.log.appending import Records, all_committed
 from subcli.server.log.archive import packed
 from subcli.server.log.changes import STATE, number_events, write_changes
 from subcli.server.log.database import lock_queue
+from subcli.server.log.events import all_stored
 from subcli.server.log.packages import is_stored
 from subcli.server.log.requeue import LATER, pending
 from subcli.server.log.run_traces import key_of_run, keys_of_latest
-from subcli.server.log.tables import attempts, events, outputs, run_traces, runs, submissions
+from subcli.server.log.tables import attempts, events, outputs, packed_events, run_traces, runs, submissions
 from subcli.shared.protocol import submission_part
 
 _NAME_BYTES: Final = 8
@@ -40,6 +41,7 @@ _FRESH: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("last_seq", "output_seq", "output_bytes", "attempt", "losses", "failures"), 0),
     "status": "pending",
     "told": False,
+    "packed": False,
     "turn": LATER,
 }
 _KEPT: Final = (
@@ -56,7 +58,7 @@ class Begun:
         records: the first event of each new run, by submission.
         repeated: those on which the same request had begun a run before.
         unfinished: those that have no verdict yet; they are left alone.
-        unknown: those that do not exist.
+        unknown: those that do not exist, or whose code was deleted.
     """
 
     records: Mapping[int, Records]
@@ -89,7 +91,8 @@ class Runs:
             # Under this lock, no version that is stored is deleted.
             lock_queue(connection)
             versions = {slug: _if_stored(connection, version) for slug, version in versions.items()}
-            found = {row.id: row for row in _locked(connection, ids)}
+            # Of what is pruned, there is no code to judge.
+            found = {row.id: row for row in _locked(connection, ids) if row.pruned_at is None}
             ended = [row for row in found.values() if row.final_status is not None and row.run_key != key]
             records = self._begin_again(connection, ended, key, versions) if ended else {}
         left = [row for row in found.values() if row.id not in records]
@@ -125,7 +128,7 @@ def _if_stored(connection: Connection, version: str | None) -> str | None:
 
 
 def _locked(connection: Connection, ids: Iterable[int]) -> Sequence[Row[Any]]:
-    names = ("id", "problem", "run", "run_key", "run_asked_at", "epoch", *_KEPT)
+    names = ("id", "problem", "run", "run_key", "run_asked_at", "epoch", "pruned_at", *_KEPT)
     query = select(*(submissions.c[name] for name in names)).where(submissions.c.id.in_(sorted(set(ids))))
     return connection.execute(query.order_by(submissions.c.id).with_for_update()).all()
 
@@ -145,7 +148,7 @@ def _keep(connection: Connection, rows: Sequence[Row[Any]]) -> None:
         for row in rows
     ]
     connection.execute(insert(runs), kept)
-    for table in (events, outputs):
+    for table in (events, packed_events, outputs):
         connection.execute(delete(table).where(table.c.submission_id.in_(ids)))
     numbers = {row.id: row.run for row in rows}
     traces = select(run_traces.c.submission_id, run_traces.c.test)
@@ -161,8 +164,7 @@ def _keep(connection: Connection, rows: Sequence[Row[Any]]) -> None:
 
 def texts_of(connection: Connection, submission_id: int) -> list[str]:
     """The events of a submission's latest run, as they are stored, in order."""
-    query = select(events.c.payload).where(events.c.submission_id == submission_id).order_by(events.c.seq)
-    return list(connection.execute(query).scalars())
+    return [each.payload for each in all_stored(connection, submission_id)]
 
 
 def _next_name(epoch: str | None) -> str:

@@ -16,6 +16,8 @@ from subcli.server.log.listing import Filter, conditions_of, unindexed
 from subcli.server.log.tables import submissions
 
 _CURSOR: Final = re.compile(rb"after ([0-9]{1,18}) until ([0-9]{1,18})\Z")
+_HAS_CODE: Final = submissions.c.pruned_at.is_(None)
+"""That of which only the verdict was kept cannot be judged again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,11 @@ class Selections:
 
     def count(self, selection: Selection) -> Counted:
         """Count what a selection has."""
-        return self._count(*conditions_of(selection.filter))
+        return self._count(*conditions_of(selection.filter), _HAS_CODE)
 
     def count_ids(self, ids: Collection[int]) -> Counted:
         """Count these submissions."""
-        return self._count(submissions.c.id.in_(sorted(set(ids))))
+        return self._count(submissions.c.id.in_(sorted(set(ids))), _HAS_CODE)
 
     def _count(self, *conditions: ColumnElement[bool]) -> Counted:
         verdict = submissions.c.final_status
@@ -115,7 +117,7 @@ class Selections:
         query = (
             select(submissions.c.id)
             .where(*others, and_(submissions.c.id > place.after, submissions.c.id <= place.until))
-            .where(or_(is_wanted, submissions.c.run_key == key))
+            .where(or_(is_wanted, submissions.c.run_key == key), _HAS_CODE)
             .order_by(submissions.c.id)
             .limit(limit)
         )

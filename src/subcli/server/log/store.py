@@ -48,6 +48,8 @@ from subcli.server.log.lookup import SNAPSHOT, Lookup, snapshot_of
 from subcli.server.log.matching import Matching
 from subcli.server.log.outputs import Outputs
 from subcli.server.log.packages import Packages, is_stored
+from subcli.server.log.packer import Packer
+from subcli.server.log.presence import Presence
 from subcli.server.log.records import (
     Append,
     EndedError,
@@ -93,6 +95,8 @@ class Store:
         outputs: what builds and tests have printed.
         run_traces: the traces of failed tests.
         packages: versions of problems.
+        packer: packs the logs of what ended some time ago.
+        presence: who judges for others.
         runs: has submissions judged again,
         selections: and finds out which.
         standings: results of problems.
@@ -112,6 +116,8 @@ class Store:
         self.outputs = Outputs(engine, clock)
         self.run_traces = RunTraces(engine)
         self.packages = Packages(engine, clock)
+        self.packer = Packer(engine, clock)
+        self.presence = Presence(engine, clock)
         self.runs = Runs(engine, clock)
         self.selections = Selections(engine)
         self.standings = Standings(engine)
@@ -155,6 +161,14 @@ class Store:
             if known is None:
                 raise
             return known, False
+
+    def repeated(self, new: NewSubmission) -> Snapshot | None:
+        """Return the submission that was created with the same idempotency key; None if there is none.
+
+        Raises what `create` does.
+        """
+        with self._read.begin() as connection:
+            return self._with_key(connection, new)
 
     def _with_key(self, connection: Connection, new: NewSubmission) -> Snapshot | None:
         if new.idempotency_key is None:

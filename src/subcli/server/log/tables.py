@@ -24,14 +24,19 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0015"
+REVISION: Final = "0018"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
+
+# Text, because SQLite uses a partial index only for queries with the very condition, not with a parameter.
+UNPACKED: Final = text("NOT packed AND finished_at IS NOT NULL")
+"""The condition of submissions that have ended and whose log is still in `events`."""
 
 metadata: Final = MetaData(
     naming_convention={
@@ -161,6 +166,10 @@ submissions: Final = Table(
     # Which version of the problem it is judged by. None: whichever the worker has; an older server made it, or the
     # version cannot be stored.
     Column("problem_version", String(32)),
+    # Whether its log is in `packed_events`, and no longer in `events`.
+    Column("packed", Boolean, nullable=False, server_default=false()),
+    # When an operator deleted its code, results and output and kept the verdict; see subcli.server.log.pruning.
+    Column("pruned_at", Double),
     # Which of its judgings this row, its events and its output are about: the latest. See subcli.server.log.runs.
     Column("run", Integer, nullable=False, server_default="1"),
     # When that one was asked for, and the key of the request; NULL for the first.
@@ -176,6 +185,8 @@ submissions: Final = Table(
     Index("ix_submissions_problem_id", "problem", "id"),
     Index("ix_submissions_problem_final_status_id", "problem", "final_status", "id"),
     Index("ix_submissions_created_at", "created_at"),
+    # What is to be packed, oldest first: few, however many there are.
+    Index("ix_submissions_unpacked", "finished_at", sqlite_where=UNPACKED, postgresql_where=UNPACKED),
     sqlite_autoincrement=True,
 )
 
@@ -278,6 +289,49 @@ events: Final = Table(
     Column("seq", BIG, primary_key=True, autoincrement=False),
     Column("type", String(32), nullable=False),
     Column("payload", Text, nullable=False),
+)
+
+# What the events of ended submissions have in common: `zlib` finds repetitions in it as well. One for each problem, and
+# another when its tests have changed much; see subcli.server.log.packing. Never changed and never deleted.
+log_dictionaries: Final = Table(
+    "log_dictionaries",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("problem", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("words", LargeBinary, nullable=False),
+    Index("ix_log_dictionaries_problem_id", "problem", "id"),
+    sqlite_autoincrement=True,
+)
+
+# The logs of submissions that ended some time ago, in place of their events. A long log has several rows.
+packed_events: Final = Table(
+    "packed_events",
+    metadata,
+    Column("submission_id", BIG, ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True),
+    # The position of the last event in it: the row after a position is the first with a higher one.
+    Column("last_seq", BIG, primary_key=True, autoincrement=False),
+    Column("first_seq", BIG, nullable=False),
+    Column("dictionary_id", BIG, ForeignKey("log_dictionaries.id"), nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+)
+
+# The processes that judge for others, each with the time of its last sign of life. Deleted some time after that.
+workers: Final = Table(
+    "workers",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("seen_at", Double, nullable=False),
+    # How many submissions it judges at the same time; 0 while it is out of service.
+    Column("slots", Integer, nullable=False),
+)
+
+# When this database's schema was last changed: an older server may still run beside the first of the new ones.
+schema_changes: Final = Table(
+    "schema_changes",
+    metadata,
+    Column("revision", String(32), primary_key=True),
+    Column("changed_at", Double, nullable=False),
 )
 
 # What builds and tests print, piece by piece: bounded, and deleted some time after the verdict. No part of the log.

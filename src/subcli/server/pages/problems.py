@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: FastAPI reads annotations that name local functions.
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,6 +13,7 @@ from fastapi.responses import Response
 from subcli.judge import Problem
 from subcli.judge.cases.samples import Sample, samples_of
 from subcli.judge.languages.language import Language
+from subcli.server.accounts.permissions import Action
 from subcli.server.pages.statement import to_html
 from subcli.server.pages.visitors import Visitor, VisitorOf
 from subcli.server.parts import Services
@@ -37,6 +39,9 @@ def add_problems(router: APIRouter, services: Services, visitor: VisitorOf) -> N
             samples=samples,
             languages=[_Offered.of(each) for each in problem.languages.values()],
             limits=_limits(problem),
+            closes=None if problem.closes is None else problem.closes.timestamp(),
+            is_closed=problem.closes is not None and problem.closes.timestamp() <= time.time(),
+            attempts=await _attempts(services, problem, found),
             server=str(request.base_url).rstrip("/"),
         )
 
@@ -54,12 +59,18 @@ class _Offered:
         return cls(language.name, language.title or language.name, language.source)
 
 
+async def _attempts(services: Services, problem: Problem, found: Visitor) -> str:
+    """How many submissions are allowed, and how many the visitor has left; empty if there is no limit."""
+    most = problem.max_attempts
+    if most is None:
+        return ""
+    if found.identity is None or not found.may(Action.SUBMIT):
+        return f"{most:,}"
+    used = await services.store.run(services.store.lookup.attempts_used, found.identity.user_id, problem.slug)
+    return f"{max(0, most - used):,} of {most:,} left"
+
+
 def _limits(problem: Problem) -> dict[str, str]:
     """What a solver needs to know of the limits."""
     limits = problem.limits
-    found = {"Time for each test": f"{limits.test_seconds:g} s", "Memory": f"{limits.memory_mb} MB"}
-    if problem.closes is not None:
-        found["Closes"] = f"{problem.closes:%Y-%m-%d %H:%M} UTC"
-    if problem.max_attempts is not None:
-        found["Attempts"] = f"at most {problem.max_attempts}"
-    return found
+    return {"Time for each test": f"{limits.test_seconds:g} s", "Memory": f"{limits.memory_mb} MB"}

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from subcli.server.accounts.identity import Identity
 from subcli.server.accounts.permissions import Action
+from subcli.server.log.pruning import pruned_notice
 from subcli.server.log.records import Run, Snapshot, UnknownSubmissionError
 from subcli.server.log.results import last_results
 from subcli.server.pages import words
@@ -26,6 +27,7 @@ _NOTHING: Final[Mapping[str, Any]] = {
     "has_points": False,
     "failures": (),
     "build_log": "",
+    "notice": "",
     "files": (),
     "runs": (),
 }
@@ -95,6 +97,7 @@ async def _visible(services: Services, identity: Identity, submission_id: int, r
         "has_points": any(test["points"] for test in listed),
         "failures": failures_of(tests, analyses),
         "build_log": snapshot.build_log if is_unbuilt and snapshot.build_log else "",
+        "notice": "" if snapshot.pruned_at is None else pruned_notice(snapshot.pruned_at),
         "files": files_with_notes(files, analyses),
     }
 

@@ -18,6 +18,7 @@ from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.sharing import using
 from subcli.server.run.server import BACKLOG, Server
 from subcli.server.run.startup import (
+    accepted_key,
     connect_redis,
     copied_problems,
     make_data_dir,
@@ -71,6 +72,7 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
             redis=redis,
             root_path=settings.root_path,
             shelf=shelf,
+            data_dir=settings.data_dir,
         )
         if settings.metrics_address is not None:
             stack.callback(serve_metrics(app.state.services.metrics, *settings.metrics_address))
@@ -98,7 +100,10 @@ def _spare_collector() -> None:
 
 def _auth_config(settings: ServerSettings) -> AuthConfig | None:
     wanted = settings.authentication
-    return None if wanted is None else AuthConfig(signing_key(settings.data_dir, wanted.key), wanted.cost)
+    if wanted is None:
+        return None
+    key = signing_key(settings.data_dir, wanted.key)
+    return AuthConfig(key, wanted.cost, accepted_key=accepted_key(settings.data_dir, wanted.accepted_key))
 
 
 @contextmanager

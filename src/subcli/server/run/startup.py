@@ -38,6 +38,7 @@ _log: Final = logging.getLogger(__name__)
 MIN_KEY_BYTES: Final = 32
 """A key shorter than the hash weakens HS256 (RFC 7518, section 3.2)."""
 _KEY_FILE: Final = "signing.key"
+_ACCEPTED_KEY_FILE: Final = "accepted.key"
 _KEY_ENTROPY_BYTES: Final = 48
 
 
@@ -84,6 +85,23 @@ def signing_key(data_dir: Path, given: Secret | None) -> bytes:
             f"Cannot use the signing key {path}: {error.strerror}.",
             "Make it readable and writable for this user, or set SUBCLI_SECRET_KEY.",
         ) from error
+
+
+def accepted_key(data_dir: Path, given: Secret | None) -> bytes | None:
+    """The key whose signatures are accepted as well, if there is one: the operator's, or the one in the data directory.
+
+    Raises:
+        ServeError: the key is too short, is readable by others, or cannot be read.
+    """
+    if given is not None:
+        return _checked(given.reveal().encode("utf-8", "surrogateescape"), "SUBCLI_ACCEPTED_KEY")
+    path = data_dir / _ACCEPTED_KEY_FILE
+    try:
+        return _checked(_read_key(path), str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ServeError(f"Cannot read the key {path}: {error.strerror}.", "Make it readable for this user.") from error
 
 
 def _create_key(path: Path) -> None:

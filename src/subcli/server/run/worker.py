@@ -61,7 +61,7 @@ def run_worker(
         store, limits = backbone.store, settings.limits
         versions = Versions(shelf, store, limits.problem_mb, limits.problem_cache_mb)
         between = (store, backbone.journal, backbone.queue)
-        workers = Workers(*between, shelf.judgeable, service, limits, metrics, versions)
+        workers = Workers(*between, shelf.judgeable, service, limits, metrics, versions, for_others=True)
         asyncio.run(_work(backbone, workers, limits.deadline_s, started))
 
 

@@ -211,7 +211,7 @@ def hide_environment() -> None:
 
 def forget_secrets(streams: Streams) -> None:
     """Remove what is secret from the environment that children inherit. The URLs hold passwords."""
-    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS", "SUBCLI_SECRET_KEY", "SUBCLI_TOKEN"):
+    for name in ("SUBCLI_DATABASE", "SUBCLI_REDIS", "SUBCLI_SECRET_KEY", "SUBCLI_ACCEPTED_KEY", "SUBCLI_TOKEN"):
         streams.env.pop(name, None)
 
 

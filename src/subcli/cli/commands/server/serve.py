@@ -181,8 +181,11 @@ def _authentication(streams: Streams) -> Authentication:
     from subcli.server import Authentication
     from subcli.shared.secret import Secret
 
-    key = given_or_in_file(streams, streams.env.get("SUBCLI_SECRET_KEY"), "SUBCLI_SECRET_KEY")
-    return Authentication(Secret(key) if key else None)
+    def key(name: str) -> Secret | None:
+        found = given_or_in_file(streams, streams.env.get(name), name)
+        return Secret(found) if found else None
+
+    return Authentication(key("SUBCLI_SECRET_KEY"), key("SUBCLI_ACCEPTED_KEY"))
 
 
 def _origin(text: str) -> str:

@@ -29,6 +29,9 @@ export class Submission {
     this.counts = { passed: 0, failed: 0, error: 0, skipped: 0 };
     this.analyses = new Map();
     this.buildLog = "";
+    // What is no longer there, in a sentence.
+    this.notice = "";
+    this.notice = "";
     this.seq = 0;
     this.epoch = null;
     this.startedAt = null;
@@ -47,6 +50,8 @@ export class Submission {
     this.problem = text(snapshot.problem ?? snapshot.problem_id);
     this.language = text(snapshot.language);
     this.buildLog = text(snapshot.build_log);
+    this.notice = text(snapshot.notice);
+    this.notice = text(snapshot.notice);
     this.startedAt ??= text(snapshot.created_at);
   }
 

@@ -1,0 +1,1 @@
+"""``subcli db``: check, back up and prune a server's database."""

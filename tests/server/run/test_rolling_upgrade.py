@@ -1,0 +1,146 @@
+"""The version before the last change of the schema, from the history, beside this one: nothing is lost between them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from subcli.server.log.checking import check_database
+from subcli.server.log.database import open_database
+from subcli.server.log.packer import Packer
+from subcli.server.log.tables import REVISION
+
+ROOT = Path(__file__).parents[3]
+TABLES = "src/subcli/server/log/tables.py"
+SOLUTION = (ROOT / "src/subcli/judge/problems/lru-cache/solutions/passing.py").read_text()
+
+
+def git(*words: str) -> bytes:
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True)
+    return done.stdout if done.returncode == 0 else b""
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of the last commit with another schema."""
+    for commit in git("log", "--format=%H", "--", TABLES).decode().split():
+        found = re.search(rb'^REVISION: Final = "(\d+)"', git("show", f"{commit}:{TABLES}"), re.MULTILINE)
+        if found and found[1].decode() < REVISION:
+            directory = tmp_path_factory.mktemp("older")
+            # Our own history, not a stranger's archive.
+            with tarfile.open(fileobj=io.BytesIO(git("archive", commit, "src"))) as archive:
+                archive.extractall(directory)
+            return directory / "src"
+    pytest.skip("the history does not reach back to another schema")
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], Any]]]:
+    """Starts the program, this one or the older one, and kills what still runs at the end."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SUBCLI_", "COVERAGE", "COV_"))}
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, source: Path | None = None) -> tuple[subprocess.Popen[str], Any]:
+        path = {"PYTHONPATH": str(source)} if source is not None else {}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "subcli", *words, "--json"],
+            env={**kept, **path, "HOME": str(tmp_path), "SUBCLI_TEST_PROCESSES": "real"},
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        return process, json.loads(line)
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def submit(http: httpx.Client) -> int:
+    body = {"problem": "lru-cache", "language": "python", "source_code": SOLUTION}
+    response = http.post("/api/submissions", json=body)
+    assert response.status_code == 201, response.text
+    return int(response.json()["id"])
+
+
+def log(http: httpx.Client, number: int) -> list[Any]:
+    """The log of a submission, once it has its verdict."""
+    deadline = time.monotonic() + 120
+    while True:
+        found = http.get(f"/api/submissions/{number}/events").json()["events"]
+        if found[-1]["type"] == "complete":
+            return list(found)
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+
+
+@pytest.mark.thorough
+@pytest.mark.long
+@pytest.mark.parametrize("backends", [("postgresql", "redis")], ids=["postgresql+redis"], indirect=True)
+def test_the_older_version_beside_this_one(
+    older: Path, started: Callable[..., Any], tmp_path: Path, postgres: Any, bus: str
+) -> None:
+    """Either takes submissions, either judges them, either shows what the other one has done."""
+    postgres.execute("DROP DATABASE IF EXISTS rolling WITH (FORCE)")
+    postgres.execute("CREATE DATABASE rolling")
+    url = postgres.url("rolling")
+    backends = ["--database", url, "--redis", bus]
+
+    def gateway(name: str, source: Path | None = None) -> Any:
+        words = ["serve", "--no-worker", "--port", "0", "--data-dir", str(tmp_path / name)]
+        return started(*words, *backends, source=source)
+
+    def worker(source: Path | None = None) -> Any:
+        return started("worker", "--sandbox", "none", "--concurrency", "1", *backends, source=source)
+
+    _, ready = gateway("old", older)
+    old_worker, _ = worker(older)
+    with httpx.Client(base_url=ready["url"], trust_env=False, timeout=60) as old:
+        before = submit(old)
+        logs = {before: log(old, before)}
+        _, ready = gateway("new")
+        with httpx.Client(base_url=ready["url"], trust_env=False, timeout=60) as new:
+            # The older worker judges what the new gateway accepts.
+            assert log(new, before) == logs[before]
+            number = submit(new)
+            logs[number] = log(new, number)
+            # The new worker judges what the older gateway accepts.
+            worker()
+            old_worker.terminate()
+            assert old_worker.wait(60) == 0
+            number = submit(old)
+            logs[number] = log(old, number)
+            verdicts = {each[-1]["final_status"] for each in logs.values()}
+            assert verdicts == {"passed"}
+            for http in (old, new):
+                assert {each: log(http, each) for each in logs} == logs
+                listed = http.get("/api/submissions").json()["submissions"]
+                assert [each["id"] for each in listed] == sorted(logs, reverse=True)
+            # Nothing is packed while the older one may be there; once it is gone, the new one shows the same.
+            engine = open_database(url)
+            packer = Packer(engine, time.time)
+            assert packer.pack_some(60) == 0
+            later = Packer(engine, lambda: time.time() + 3600)
+            assert later.pack_some(60) == 3
+            assert {each: log(new, each) for each in logs} == logs
+            assert [each for each in check_database(engine) if each.faults] == []
+            engine.dispose()
