@@ -31,7 +31,6 @@ export class Submission {
     this.buildLog = "";
     // What is no longer there, in a sentence.
     this.notice = "";
-    this.notice = "";
     this.seq = 0;
     this.epoch = null;
     this.startedAt = null;
@@ -50,7 +49,6 @@ export class Submission {
     this.problem = text(snapshot.problem ?? snapshot.problem_id);
     this.language = text(snapshot.language);
     this.buildLog = text(snapshot.build_log);
-    this.notice = text(snapshot.notice);
     this.notice = text(snapshot.notice);
     this.startedAt ??= text(snapshot.created_at);
   }

@@ -97,8 +97,6 @@ function showProgress(submission) {
   showComparison(submission);
   at("notice").hidden = submission.notice === "";
   at("notice").textContent = printable(submission.notice);
-  at("notice").hidden = submission.notice === "";
-  at("notice").textContent = printable(submission.notice);
   at("unshown").hidden = !decidedUnseen(submission);
   // Screen readers announce the stage, failures and the verdict, not every test. The verdict and the stage stand above.
   const news = submission.verdict === null && failed + error ? `${failed + error} not passed` : "";
