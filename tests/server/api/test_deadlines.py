@@ -38,7 +38,7 @@ async def test_closed_problem_refuses(server: Any) -> None:
     assert (await server.http.get("/api/submissions")).json() == {"submissions": []}
     shown = (await server.http.get("/api/problems/closed")).json()
     assert (shown["closes"], shown["max_attempts"]) == ("2020-01-31T22:59:00.000Z", None)
-    assert "<dt>Closes</dt><dd>2020-01-31 22:59 UTC</dd>" in (await server.http.get("/problems/closed")).text
+    assert "<dt>Closed</dt>" in (await server.http.get("/problems/closed")).text
 
 
 async def test_attempts_are_used_up(server: Any) -> None:

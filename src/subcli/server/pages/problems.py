@@ -73,9 +73,4 @@ async def _attempts(services: Services, problem: Problem, found: Visitor) -> str
 def _limits(problem: Problem) -> dict[str, str]:
     """What a solver needs to know of the limits."""
     limits = problem.limits
-    found = {"Time for each test": f"{limits.test_seconds:g} s", "Memory": f"{limits.memory_mb} MB"}
-    if problem.closes is not None:
-        found["Closes"] = f"{problem.closes:%Y-%m-%d %H:%M} UTC"
-    if problem.max_attempts is not None:
-        found["Attempts"] = f"at most {problem.max_attempts}"
-    return found
+    return {"Time for each test": f"{limits.test_seconds:g} s", "Memory": f"{limits.memory_mb} MB"}
