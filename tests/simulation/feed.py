@@ -207,7 +207,7 @@ class Database:
         rng = self._world.rng
         return {number: self.page(number, after, 500) for number, after in positions.items() if rng.random() < 0.8}
 
-    def page(self, submission_id: int, after: int, limit: int) -> EventPage:
+    def page(self, submission_id: int, after: int, limit: int, epoch: str | None = None) -> EventPage:
         log = next((log for log in self._made() if log.id == submission_id), None)
         if log is None:
             raise UnknownSubmissionError
