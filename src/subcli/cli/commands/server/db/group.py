@@ -23,7 +23,7 @@ _CHECKING: Final = (*exits.LOCAL, 6)
 
 def register(app: typer.Typer) -> None:
     """Register the commands."""
-    summary = "Check, back up and prune a server's database."
+    summary = "Look after a server's database."
     group = make_group(app, "db", summary=summary, example="subcli db check")
     _register_check(group)
     _register_backup(group)
@@ -36,7 +36,7 @@ def _register_check(group: typer.Typer) -> None:
         group, "check", codes=_CHECKING, example="subcli db check\nsubcli db check --database sqlite:////srv/backup.db"
     )
     def check(common: Common, streams: Streams, data_dir: DataDir = None, database: Database = None) -> int:
-        """Check that the database is sound; changes nothing."""
+        """Check that the database is sound."""
         require_server_extra()
         from subcli.cli.commands.server.db.check import check as run
 
@@ -52,7 +52,7 @@ def _register_backup(group: typer.Typer) -> None:
         data_dir: DataDir = None,
         database: Database = None,
     ) -> int:
-        """Copy a SQLite database while it is used; for PostgreSQL, name the command."""
+        """Copy the database while it is used, or say how."""
         require_server_extra()
         from subcli.cli.commands.server.db.backup import backup as run
 
@@ -95,7 +95,7 @@ def _register_prune(group: typer.Typer) -> None:
 def _register_compact(group: typer.Typer) -> None:
     @command(group, "compact", codes=exits.LOCAL, example="systemctl stop subcli && subcli db compact")
     def compact(common: Common, streams: Streams, data_dir: DataDir = None, database: Database = None) -> int:
-        """Make a SQLite file as small as it can be; the server must be stopped."""
+        """Shrink the file of a stopped server (SQLite)."""
         require_server_extra()
         from subcli.cli.commands.server.db.compact import compact as run
 
