@@ -28,6 +28,8 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 
 EXAMPLES = "25" if os.environ.get("SUBCLI_FUZZ") else "8"
 """Of each route; `make soak` tries more."""
+PHASES = {True: "coverage,fuzzing", False: "fuzzing"}
+"""Without a login, nearly every answer is 401."""
 
 
 @pytest.mark.thorough
