@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-# Chosen for two cores: the tests wait more than they compute.
-WORKERS ?= 5
+# Chosen for two cores: the tests wait about as much as they compute.
+WORKERS ?= 4
 N       ?= 1000000
 FROM    ?= 10000
 AREA    ?= core
@@ -16,7 +16,7 @@ COVERED := $(CURDIR)/$(VENV)/coverage
 BESIDE_CORE := tests --ignore=tests/core --ignore=tests/shared
 CORE    := core/**/*,src/subcli/shared/protocol.py,src/subcli/shared/messages.py,src/subcli/shared/decoding.py,src/subcli/shared/lenient_json.py,src/subcli/shared/encoding.py,src/subcli/shared/secret.py
 
-.PHONY: help demo test test-core unmeasured coverage soak trials mutation bench lint format generate picture wheel \
+.PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture wheel \
   requirements audit sbom release clean
 
 help:  ## list the targets
@@ -52,16 +52,12 @@ test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
 	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
 	  --include='src/subcli/$(CORE)'
 
-# What takes long, and shows what other tests show too, or whose processes cannot be measured.
-unmeasured: $(VENV)/.dev  ## run the tests that `coverage` leaves out
-	$(BIN)/python -m pytest $(BESIDE_CORE) -n $(WORKERS) -m unmeasured
-
 # test-core measures the core.
 coverage: $(VENV)/.dev  ## run the tests, measure their branch coverage, and check each area's minimum
 	@rm -rf $(COVERED)
 	@mkdir -p -m 1777 $(COVERED)  # some tests run as another user
 	COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage run --rcfile=tests/coverage.toml \
-	  -m pytest $(BESIDE_CORE) -n $(WORKERS) -m 'not unmeasured'
+	  -m pytest $(BESIDE_CORE) -n $(WORKERS)
 	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(CURDIR)/$(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
 	@COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage json -q --rcfile=tests/coverage.toml -o $(COVERED)/coverage.json
 	@$(BIN)/python -m tests.coverage_gates $(COVERED)/coverage.json
