@@ -18,7 +18,7 @@ from subcli.server.log.feed import Journal
 from subcli.server.log.records import EventPage, Record
 from tests.simulation.feed import BrokenPromise, Database, play
 
-SCHEDULES = 1_000
+SCHEDULES = 500
 CHUNK = 100
 BY_DEFAULT = 200
 SEEDS = 400
