@@ -144,6 +144,7 @@ def test_no_read_looks_at_everything(full: Store, engine: Engine, subtests: pyte
                 assert complaints(engine, statement, parameters) == [], statement
 
 
+@pytest.mark.thorough
 def test_what_is_looked_for_is_found(full: Store, engine: Engine) -> None:
     """A statement that reads everything is noticed."""
     assert complaints(engine, "SELECT id FROM submissions WHERE build_log = 'x'", ())
