@@ -98,10 +98,16 @@ mutation: $(VENV)/.mutation  ## mutation testing: make mutation AREA=output SAMP
 bench: $(VENV)/.dev  ## run all benchmarks (ten minutes) and write docs/performance.md; make bench ONLY=startup
 	$(BIN)/python -m bench $(or $(ONLY),--write)
 
-lint: $(VENV)/.dev  ## run ruff, mypy --strict and import-linter
+# The client half: all but the server and the judge, which run on Linux only.
+CLIENT := $(addprefix src/subcli/,__init__.py __main__.py library.py shared core settings workspace client output cli) \
+  --exclude src/subcli/cli/commands/server/
+
+lint: $(VENV)/.dev  ## run ruff, mypy --strict (for Linux, and the client for macOS and Windows) and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin $(CLIENT)
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 $(CLIENT)
 	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.dev

@@ -15,6 +15,7 @@ from typing import Final
 
 from subcli.core.errors import UsageError
 from subcli.settings.files import PROJECT_FILE
+from subcli.shared.platform import HERE
 from subcli.workspace.gitignore import GitignoreMatcher, is_file
 
 _NOT_THROUGH: Final = "Nothing is written there: remove the link, or name the file that it leads to."
@@ -88,7 +89,7 @@ class LinkRules:
                 here = here.parent
                 continue
             here /= part
-            if os.path.islink(here):
+            if HERE.files.is_link(here):
                 here = self.follow(here, working_tree(here.parent, self.cwd), shown=path)
         return here
 
@@ -136,7 +137,7 @@ def check_written(path: Path, cwd: Path) -> None:
     here = Path(path.anchor) if path.is_absolute() else base
     for part in path.parts[bool(path.anchor) :]:
         here = here.parent if part == ".." else here / part
-        if not os.path.islink(here):
+        if not HERE.files.is_link(here):
             continue
         link, here = here, Path(os.path.realpath(here))
         if not link.is_relative_to(tree):
