@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from tests.hang import HANG_S
-from tests.portable.test_client import Program
+from tests.portable.test_client import WINE, Program
 
 SCRIPT: Final = Path(__file__).parents[2] / "completions/subcli.ps1"
-POWERSHELL: Final = shutil.which("pwsh") or shutil.which("powershell")
+# That of Wine does nothing.
+POWERSHELL: Final = None if WINE else shutil.which("pwsh") or shutil.which("powershell")
 
 _ASK: Final = """
 $ErrorActionPreference = 'Stop'

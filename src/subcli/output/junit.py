@@ -326,9 +326,11 @@ def check_path(path: Path) -> None:
         elif not os.access(path, os.W_OK):
             # Opening a pipe would wait for its reader.
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except (OSError, ValueError) as error:
+    except ValueError:
+        raise UsageError(f"{str(path)!r} is not a valid file name.", hint="Name another file.") from None
+    except OSError as error:
         raise UsageError(
-            f"{str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}.", hint="Name another file."
+            f"{str(path)!r} cannot be written: {error.strerror or error}.", hint="Name another file."
         ) from None
 
 

@@ -106,8 +106,11 @@ class LinkRules:
         """
         try:
             target = link.resolve()
-        except (OSError, RuntimeError):
-            raise UsageError(f"{shown} is a link that leads to itself.", hint="Check the path.") from None
+            leads_to_itself = HERE.files.is_link(target)
+        except (OSError, RuntimeError):  # Python 3.12 and earlier
+            leads_to_itself = True
+        if leads_to_itself:
+            raise UsageError(f"{shown} is a link that leads to itself.", hint="Check the path.")
         if self._follow:
             return target
         if not target.is_relative_to(tree):

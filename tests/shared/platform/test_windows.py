@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_junctions_are_links(tmp_path: Path) -> None:
     api.links.add(path)
     files = WindowsFiles(api)
     assert files.is_link(Path(path))
-    with pytest.raises(OSError, match="symbolic links") as caught:
+    with pytest.raises(OSError, match="it is a link") as caught:
         files.open_no_link(path, os.O_RDONLY)
     assert caught.value.errno == errno.ELOOP
 
@@ -125,6 +126,7 @@ def test_junctions_are_links(tmp_path: Path) -> None:
 # -- standard streams -------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="only others can make a pipe non-blocking")
 def test_non_blocking_pipe_is_waited_for() -> None:
     """All is written although the pipe takes no more for a while, and read although there is nothing yet."""
     reading, writing = os.pipe()

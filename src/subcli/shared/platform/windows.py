@@ -140,7 +140,7 @@ class WindowsFiles(Files):
 
     def open_no_link(self, path: str, flags: int) -> int:
         if self.is_link(path):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            raise OSError(errno.ELOOP, "it is a link", path)
         return super().open_no_link(path, flags)
 
     def is_name(self, name: str) -> bool:
