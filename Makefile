@@ -59,7 +59,7 @@ test-pythons: $(VENV)/.dev  ## test core, client and a demo on each Python 3.11 
 test-windows:  ## test the client with a Windows Python in Wine: make test-windows WINDOWS_PYTHON=…/python.exe
 	WINEPREFIX=$${WINEPREFIX:-$$HOME/.wine} WINEDEBUG=-all PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)' \
 	  bash -o pipefail -c 'wine $(WINDOWS_PYTHON) -m pytest -v -c NUL --rootdir=. --import-mode=importlib --noconftest \
-	  -p no:cacheprovider -W error tests/portable tests/core tests/shared/platform </dev/null | cat'
+	  -p no:cacheprovider -o markers=thorough -W error tests/portable tests/core tests/shared/platform </dev/null | cat'
 
 # test-core measures the core.
 coverage: $(VENV)/.dev  ## run the tests, measure their branch coverage, and check each area's minimum

@@ -27,7 +27,7 @@ _ASK: Final = (
     "print('%d.%d%s' % (*sys.version_info[:2], 't' if t else ''), '.'.join(map(str, sys.version_info[:3])))"
 )
 _PYTEST: Final = ("-m", "pytest", "-q", "--import-mode=importlib", "-W", "error", "-p", "no:cacheprovider")
-_ALONE: Final = ("--noconftest", "-c", os.devnull, f"--rootdir={ROOT}", "-p", "no:asyncio")
+_ALONE: Final = ("--noconftest", "-c", os.devnull, f"--rootdir={ROOT}", "-p", "no:asyncio", "-o", "markers=thorough")
 _CORE: Final = (
     *(*_ALONE, "tests/core", "tests/shared"),
     # The modes, links and locks of POSIX.
