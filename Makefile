@@ -16,8 +16,8 @@ COVERED := $(CURDIR)/$(VENV)/coverage
 BESIDE_CORE := tests --ignore=tests/core --ignore=tests/shared
 CORE    := core/**/*,src/subcli/shared/protocol.py,src/subcli/shared/messages.py,src/subcli/shared/decoding.py,src/subcli/shared/lenient_json.py,src/subcli/shared/encoding.py,src/subcli/shared/secret.py
 
-.PHONY: help demo test test-core coverage soak trials mutation bench lint format generate picture dist zipapp \
-  requirements audit sbom release clean
+.PHONY: help demo test test-core test-pythons test-windows coverage soak trials mutation bench lint format generate \
+  picture dist zipapp requirements audit sbom release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,15 @@ test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
 	  -m pytest tests/core tests/shared -q -c /dev/null --rootdir=. --import-mode=importlib -W error -p no:logging
 	@COVERAGE_FILE=$(VENV)/.coverage-core $(BIN)/python -m coverage report --rcfile=pyproject.toml --fail-under=100 \
 	  --include='src/subcli/$(CORE)'
+
+test-pythons: $(VENV)/.dev  ## test core, client and a demo on each Python 3.11 to 3.14 found (PYTHONS names more)
+	$(BIN)/python -m tests.pythons
+
+# Through a pipe: Python in Wine cannot write to a file that it inherits.
+test-windows:  ## test the client with a Windows Python in Wine: make test-windows WINDOWS_PYTHON=…/python.exe
+	WINEPREFIX=$${WINEPREFIX:-$$HOME/.wine} WINEDEBUG=-all PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)' \
+	  bash -o pipefail -c 'wine $(WINDOWS_PYTHON) -m pytest -v -c NUL --rootdir=. --import-mode=importlib --noconftest \
+	  -p no:cacheprovider -o markers=thorough -W error tests/portable tests/core tests/shared/platform </dev/null | cat'
 
 # test-core measures the core.
 coverage: $(VENV)/.dev  ## run the tests, measure their branch coverage, and check each area's minimum
@@ -98,10 +107,16 @@ mutation: $(VENV)/.mutation  ## mutation testing: make mutation AREA=output SAMP
 bench: $(VENV)/.dev  ## run all benchmarks (ten minutes) and write docs/performance.md; make bench ONLY=startup
 	$(BIN)/python -m bench $(or $(ONLY),--write)
 
-lint: $(VENV)/.dev  ## run ruff, mypy --strict and import-linter
+# The client half: all but the server and the judge, which run on Linux only.
+CLIENT := $(addprefix src/subcli/,__init__.py __main__.py library.py shared core settings workspace client output cli) \
+  --exclude src/subcli/cli/commands/server/
+
+lint: $(VENV)/.dev  ## run ruff, mypy --strict (for Linux, and the client for macOS and Windows) and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin $(CLIENT)
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 $(CLIENT)
 	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.dev

@@ -152,7 +152,7 @@ _subcli() {
                     ' share:0') kind=ids ;;
                     ' init:0') kind=problems ;;
                     ' init:1') kind=directories ;;
-                    ' completion:0') kind=words offered='bash zsh fish' ;;
+                    ' completion:0') kind=words offered='bash zsh fish powershell' ;;
                     ' problems:0') kind=words offered='list show check' ;;
                     ' problems show:0') kind=problems ;;
                     ' problems check:0') kind=directories ;;

@@ -15,7 +15,7 @@ def everything(root: Path) -> dict[str, str]:
     Args:
         root: The root of the repository, to read the hand-written parts.
     """
-    from generate import bash, fish, man, tables, tree, zsh
+    from generate import bash, fish, man, powershell, tables, tree, zsh
     from subcli.output import schema
 
     commands = tree.read()
@@ -24,6 +24,7 @@ def everything(root: Path) -> dict[str, str]:
         "completions/subcli.bash": bash.script(commands),
         "completions/_subcli": zsh.script(commands),
         "completions/subcli.fish": fish.script(commands),
+        "completions/subcli.ps1": powershell.script(commands),
         "README.md": tables.readme((root / "README.md").read_text(encoding="utf-8")),
         "docs/recovery.md": tables.recovery_page((root / "docs/recovery.md").read_text(encoding="utf-8")),
         **man.pages(commands, root / "docs"),

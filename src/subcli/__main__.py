@@ -49,9 +49,9 @@ def _print_alone(text: str) -> None:
             # This few bytes are written completely or not at all (POSIX, PIPE_BUF).
             os.write(1, text.encode())
         except BlockingIOError:
-            from subcli.shared.descriptors import write_all
+            from subcli.shared.platform import HERE
 
-            write_all(1, text.encode())
+            HERE.descriptors.write_all(1, text.encode())
     except BrokenPipeError:
         sys.exit(141)
     except OSError as error:

@@ -19,8 +19,10 @@ from subcli.cli.common import Common
 from subcli.cli.prompt import TerminalPrompter, ask_login, prompter_for
 from subcli.core.errors import UsageError
 from subcli.output.view import NullView
+from subcli.shared.platform import Windows
 from subcli.shared.secret import Secret
 from tests.cli.streams import captured
+from tests.shared.platform.model import ModelApi
 from tests.system.terminal import until
 
 
@@ -86,6 +88,10 @@ async def test_view_leaves_the_terminal(tmp_path: Path) -> None:
     )
 
 
+ECHO, LINES = 4, 2
+"""Modes of a Windows console."""
+
+
 class Pty:
     """A terminal of which the test has the keyboard."""
 
@@ -125,6 +131,18 @@ async def test_ctrl_z_at_the_password(tmp_path: Path, terminal: Pty, monkeypatch
     terminal.type("correct horse\n")
     assert await asking == ("ada", Secret("correct horse"))
     assert terminal.echoes
+
+
+async def test_password_at_a_windows_console(tmp_path: Path, terminal: Pty) -> None:
+    """The console hides it by a mode of its own, which is restored; there is no Ctrl-Z."""
+    descriptor = terminal.stdin.fileno()
+    api = ModelApi({descriptor: ECHO | LINES})
+    streams = replace(captured(tmp_path).streams, stdin=terminal.stdin, stdin_tty=True, platform=Windows(api))
+    asking = asyncio.create_task(ask_login(streams, "ada"))
+    await until(lambda: api.consoles[descriptor] == LINES)
+    terminal.type("correct horse\n")
+    assert await asking == ("ada", Secret("correct horse"))
+    assert api.consoles[descriptor] == ECHO | LINES
 
 
 async def test_interrupt_at_the_password(tmp_path: Path, terminal: Pty) -> None:

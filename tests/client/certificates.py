@@ -13,12 +13,23 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 DAY: Final = datetime.timedelta(days=1)
+_SIGNS: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def make_certificate(
     directory: Path, name: str = "127.0.0.1", *, days: tuple[float, float] = (-1, 1)
 ) -> tuple[Path, Path]:
-    """Write ``ca.pem``, and a certificate of it with its key.
+    """Write ``ca.pem``, and a certificate of it with its key, as strict as Python 3.13 wants them (RFC 5280).
 
     Args:
         directory: where to write.
@@ -42,6 +53,8 @@ def make_certificate(
         .not_valid_before(now - 400 * DAY)
         .not_valid_after(now + 400 * DAY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .add_extension(_SIGNS, critical=True)
         .sign(ca_key, hashes.SHA256())
     )
     try:
@@ -53,6 +66,7 @@ def make_certificate(
         .not_valid_before(now + days[0] * DAY)
         .not_valid_after(now + days[1] * DAY)
         .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     certificate, private = directory / "certificate.pem", directory / "key.pem"

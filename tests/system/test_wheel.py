@@ -18,10 +18,17 @@ SHARE = (
     "share/bash-completion/completions/subcli",
     "share/zsh/site-functions/_subcli",
     "share/fish/vendor_completions.d/subcli.fish",
+    "share/subcli/subcli.ps1",
     "share/man/man1/subcli.1",
     "share/man/man1/subcli-submit.1",
     "share/man/man7/subcli-exit-codes.7",
     "share/man/man7/subcli-protocol.7",
+)
+SHELLS = (
+    ("bash", "subcli.bash"),
+    ("zsh", "_subcli"),
+    ("fish", "subcli.fish"),
+    ("powershell", "subcli.ps1"),
 )
 
 
@@ -56,7 +63,7 @@ def test_wheel(tmp_path: Path) -> None:
 
 def test_completion_command() -> None:
     """Each script is printed as committed; an unsupported shell is rejected."""
-    for shell, name in (("bash", "subcli.bash"), ("zsh", "_subcli"), ("fish", "subcli.fish")):
+    for shell, name in SHELLS:
         done = subprocess.run([sys.executable, "-m", "subcli", "completion", shell], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(("# ", "#compdef"))

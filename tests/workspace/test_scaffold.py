@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from subcli.core.errors import ServerError, UsageError
-from subcli.workspace.scaffold import make_workspace
+from subcli.shared.platform.files import Files
+from subcli.shared.platform.windows import WindowsFiles
+from subcli.workspace.scaffold import is_safe_name, make_workspace
+from tests.shared.platform.model import ModelApi
 
 
 def make(directory: Path, files: dict[str, str]) -> list[Path]:
@@ -71,6 +74,14 @@ def test_writes_through_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert sorted(project.rglob("*")) == before
     assert list((tmp_path / "outside").iterdir()) == []
     assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("name", ["C:/Windows/x.py", "C:x.py", "a.py:stream", "sub/nul.py", "a/con", "x.", "a /b"])
+def test_names_that_mean_something_else_on_windows(name: str) -> None:
+    """There, a drive, a device or a stream of another file would be written; here they are names like others."""
+    assert not is_safe_name(name, WindowsFiles(ModelApi()))
+    assert is_safe_name(name, Files())
+    assert is_safe_name("tests/deep/node.py", WindowsFiles(ModelApi()))
 
 
 def test_never_overwrites(tmp_path: Path) -> None:

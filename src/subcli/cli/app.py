@@ -32,7 +32,7 @@ _COMMANDS: Final = {
     "worker": ("commands.server.worker", "Judge submissions for servers that share a database."),
     "demo": ("commands.demo", "Start a server, submit a solution and watch the verdict."),
     "schema": ("commands.schema", "Print the JSON Schema of all JSON output."),
-    "completion": ("completion.script", "Print the completion script for bash, zsh or fish."),
+    "completion": ("completion.script", "Print the completion script for bash, zsh, fish or PowerShell."),
     "problems": ("commands.problems", "List the problems; show or check one."),
     "languages": ("commands.languages", "List the languages that the server can run."),
     "results": ("commands.results", "Show the results of a problem, for teachers."),

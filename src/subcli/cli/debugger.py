@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,8 @@ def debugged(
     if debugger == "pdb" or (debugger is None and found is None):
         if not streams.stdin_tty:
             raise UsageError("pdb needs a terminal.", hint="`--debugger debugpy` waits for an editor instead.")
+        if sys.platform == "win32":
+            raise NotImplementedError("Nothing is judged on Windows.")
         return Debugged(node, trace.cluster, f"pdb {os.ttyname(streams.stdin.fileno())}")
     if found is None or found.origin is None:
         raise UsageError("debugpy is not installed.", hint="`pip install debugpy`, or use `--debugger pdb`.")

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 from subcli.cli import exits
 from subcli.cli.streams import Streams, open_streams
 from subcli.core.errors import InternalError, InterruptedByUser, SubcliError, UsageError
+from subcli.shared.platform import HERE, Platform
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OUTPUT_FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _TOLD_TO_END: Final = (
     exits.of_kind("timeout"),
     exits.INTERRUPTED + signal.SIGINT,
@@ -34,27 +35,28 @@ _KINDS: Final = {"float range": "number", "int range": "whole number", "float": 
 
 
 class _Terminated(BaseException):
-    """SIGTERM, or a closed terminal, outside of the event loop."""
+    """SIGTERM, Ctrl-Break, or a closed terminal, outside of the event loop."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], platform: Platform = HERE) -> int:
     """Run one command line.
 
     Args:
         arguments: without the program's name.
+        platform: of this machine, or one whose ways are to be tried.
 
     Returns:
         The exit code (contract, section 3).
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
+    for number in platform.signals.ending:
+        if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
-    open_streams(json="--json" in arguments)
+    open_streams(json="--json" in arguments, platform=platform)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from subcli.output.workflow_commands import protect_streams
 
         protect_streams(json="--json" in arguments)
-    return _Run(arguments, Streams.of_process()).exit_code()
+    return _Run(arguments, Streams.of_process(platform)).exit_code()
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -19,9 +19,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from subcli.shared.descriptors import read_into, write_all
+if TYPE_CHECKING:
+    from subcli.shared.platform.parts import Descriptors
 
 FULL_BYTES: Final = 256 * 1024
 """With this much unwritten, a stream has no room."""
@@ -42,6 +43,7 @@ class Writer:
     """Writes to one file, in a daemon thread that starts with the first write.
 
     Args:
+        descriptors: write to it.
         waits: whether the file may have to wait for a reader. Regular files and ``/dev/null`` need no thread.
         is_needed: whether the program fails if this cannot be written. stderr is not needed: its reader may leave, or
         its disk may be full, and the work continues.
@@ -50,7 +52,8 @@ class Writer:
         failure: why nothing can be written any more. Later output is dropped.
     """
 
-    def __init__(self, *, waits: bool = True, is_needed: bool = True) -> None:
+    def __init__(self, descriptors: Descriptors, *, waits: bool = True, is_needed: bool = True) -> None:
+        self._descriptors = descriptors
         self._waits = waits
         self._is_needed = is_needed
         self.failure: OSError | None = None
@@ -200,7 +203,7 @@ class Writer:
         if self.failure is not None or self._abandoned:
             return
         try:
-            write_all(descriptor, chunk)
+            self._descriptors.write_all(descriptor, chunk)
         except OSError as error:
             if not self._is_needed:
                 self.abandon()
@@ -253,11 +256,17 @@ class Outlet(io.RawIOBase):
 
 
 class Inlet(io.RawIOBase):
-    """A binary stream to read from that waits for its data even where the descriptor is non-blocking."""
+    """A binary stream to read from that waits for its data even where the descriptor is non-blocking.
 
-    def __init__(self, descriptor: int) -> None:
+    Args:
+        descriptor: where from.
+        descriptors: read from it.
+    """
+
+    def __init__(self, descriptor: int, descriptors: Descriptors) -> None:
         super().__init__()
         self._descriptor = descriptor
+        self._descriptors = descriptors
 
     def readable(self) -> bool:
         return True
@@ -269,4 +278,4 @@ class Inlet(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def readinto(self, buffer: Any) -> int:
-        return read_into(self._descriptor, buffer)
+        return self._descriptors.read_into(self._descriptor, buffer)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import termios
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from subcli.cli.common import Common
 from subcli.cli.patience import Patience
@@ -121,13 +120,19 @@ async def answer(streams: Streams, question: str, *, hidden: bool = False) -> st
     """
     from subcli.cli.runtime import stoppable
 
-    keyboard = _Keyboard(streams, hidden=hidden)
+    # Nothing is hidden if stdin is no terminal.
+    echo = streams.platform.terminal.echo(streams.stdin.fileno()) if streams.stdin_tty and hidden else None
 
     def ask() -> None:
-        keyboard.take()
+        if echo is not None:
+            echo.hide()
         streams.write_error(question)
 
-    with stoppable(keyboard.leave, ask, streams):
+    def leave() -> None:
+        if echo is not None:
+            echo.restore()
+
+    with stoppable(leave, ask, streams):
         try:
             ask()
             # The keys are read from the terminal itself, however slowly it shows the question.
@@ -141,34 +146,9 @@ async def answer(streams: Streams, question: str, *, hidden: bool = False) -> st
             streams.write_error("\n")
             raise
         finally:
-            keyboard.leave()
+            leave()
     if _UNREADABLE in line:
         raise UsageError(
             f"The input is not valid {streams.stdin.encoding}.", hint="Check the encoding of the terminal."
         )
     return line.rstrip("\n")
-
-
-class _Keyboard:
-    """Whether the terminal shows what is typed.
-
-    Args:
-        streams: of the terminal; nothing happens if stdin is not one. hidden: Whether it hides the input.
-    """
-
-    def __init__(self, streams: Streams, *, hidden: bool) -> None:
-        self._descriptor = streams.stdin.fileno() if streams.stdin_tty and hidden else None
-        self._before: list[Any] = []
-
-    def take(self) -> None:
-        """Hide the input from now on."""
-        if self._descriptor is not None:
-            self._before = termios.tcgetattr(self._descriptor)
-            silent = list(self._before)
-            silent[3] &= ~(termios.ECHO | termios.ECHONL)
-            termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, silent)
-
-    def leave(self) -> None:
-        """Restore the terminal; without waiting for its output, which Ctrl-S may have stopped."""
-        if self._descriptor is not None and self._before:
-            termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import socket
-import stat
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, NamedTuple, TextIO, TypeVar
@@ -23,18 +21,16 @@ from subcli.cli.streams import Streams
 from subcli.client.background import run_in_daemon_thread
 from subcli.core.errors import InterruptedByUser
 from subcli.output.view import View
+from subcli.shared.platform import Platform
 
 T = TypeVar("T")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_FATAL = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGXCPU)
-"""They end the program as they would without a handler, once the terminal has been restored."""
 
 
 class _Stop(NamedTuple):
     """Who has the terminal: a function that returns it, and one that then stops the process."""
 
     leave: Callable[[], None]
-    stop: Callable[[], None]
+    stop: Callable[[signal.Signals], None]
 
 
 class Interrupts:
@@ -97,7 +93,7 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, 
 
         with (
             _signals(interrupts, streams),
-            _reader_of_stdout(interrupts, streams.stdout),
+            _reader_of_stdout(interrupts, streams),
             streams.unblocked(fail),
         ):
             try:
@@ -109,12 +105,21 @@ def run(main: Callable[[Interrupts], Coroutine[Any, Any, T]], streams: Streams, 
                     raise
                 raise interrupts.error(hint) from None
 
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    with asyncio.Runner(loop_factory=lambda: _Loop(streams.platform)) as runner:
         return runner.run(guarded())
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Resolves names in a daemon thread: a resolver that hangs must not delay the exit."""
+    """Resolves names in a daemon thread: a resolver that hangs must not delay the exit.
+
+    Args:
+        platform: has its clock and what it waits with.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        # Before the loop asks for the time.
+        self.time = platform.clock  # type: ignore[method-assign]
+        super().__init__(platform.selector())
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Ignore the unhandled exceptions of websockets when a proxy's connection ends, which we report ourselves."""
@@ -129,9 +134,10 @@ class _Loop(asyncio.SelectorEventLoop):
 def _signals(interrupts: Interrupts, streams: Streams) -> Iterator[None]:
     """Handle signals, except those that our parent process ignores (``nohup``, ``&``)."""
     loop = asyncio.get_running_loop()
-    before = {each: signal.getsignal(each) for each in (*_SIGNALS, *_FATAL)}
-    heard = [each for each in _SIGNALS if before[each] is not signal.SIG_IGN]
-    fatal = [each for each in _FATAL if before[each] is signal.SIG_DFL]
+    known = streams.platform.signals
+    before = {each: signal.getsignal(each) for each in (*known.ending, *known.fatal)}
+    heard = [each for each in known.ending if before[each] is not signal.SIG_IGN]
+    fatal = [each for each in known.fatal if before[each] is signal.SIG_DFL]
 
     def leave_terminal() -> None:
         leaving = [stop.leave for stop in _stops.get(loop, ())]
@@ -145,41 +151,42 @@ def _signals(interrupts: Interrupts, streams: Streams) -> Iterator[None]:
 
     def end_at_once(number: int, frame: FrameType | None) -> None:
         leave_terminal()
-        os._exit(128 + (signal.SIGTERM if number == signal.SIGHUP else number))
+        os._exit(128 + known.reported(number))
 
     def die(number: int, frame: FrameType | None) -> None:
         leave_terminal()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
-    def interrupt(number: signal.Signals) -> None:
-        for each in heard:
-            loop.remove_signal_handler(each)
-            signal.signal(each, end_at_once)
-        interrupts.interrupt(number)
+    with known.heard(loop) as hearing:
 
-    for each in heard:
-        loop.add_signal_handler(each, interrupt, each)
-    for each in fatal:
-        signal.signal(each, die)
-    try:
-        yield
-    finally:
+        def interrupt(number: signal.Signals) -> None:
+            for each in heard:
+                hearing.remove(each)
+                signal.signal(each, end_at_once)
+            interrupts.interrupt(number)
+
         for each in heard:
-            loop.remove_signal_handler(each)
-        for each in (*heard, *fatal):
-            signal.signal(each, before[each])
+            hearing.add(each, interrupt, each)
+        for each in fatal:
+            signal.signal(each, die)
+        try:
+            yield
+        finally:
+            for each in heard:
+                hearing.remove(each)
+            for each in (*heard, *fatal):
+                signal.signal(each, before[each])
 
 
 @contextlib.contextmanager
-def _reader_of_stdout(interrupts: Interrupts, stdout: TextIO) -> Iterator[None]:
+def _reader_of_stdout(interrupts: Interrupts, streams: Streams) -> Iterator[None]:
     """If stdout is a pipe, notice at once that its reader has left, not only at the next write.
 
-    The writing end of a pipe never has data to read: the selector reports it only when the reader is gone. A shell's
-    `exec 3<>FIFO` opens both ends at once, which says nothing about a reader.
+    The writing end of a pipe never has data to read: the selector reports it only when the reader is gone.
     """
     loop = asyncio.get_running_loop()
-    descriptor = _pipe_of(stdout)
+    descriptor = _pipe_of(streams.stdout, streams.platform)
 
     def gone() -> None:
         if descriptor is not None:
@@ -195,12 +202,10 @@ def _reader_of_stdout(interrupts: Interrupts, stdout: TextIO) -> Iterator[None]:
             loop.remove_reader(descriptor)
 
 
-def _pipe_of(stream: TextIO) -> int | None:
+def _pipe_of(stream: TextIO, platform: Platform) -> int | None:
     try:
         descriptor = stream.fileno()
-        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-        only_written = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
-        return descriptor if is_pipe and only_written else None
+        return descriptor if platform.descriptors.tells_of_reader(descriptor) else None
     except (OSError, ValueError, AttributeError):
         return None
 
@@ -219,28 +224,28 @@ def stoppable(leave: Callable[[], None], take: Callable[[], None], streams: Stre
         leave: restores the terminal. take: continues where ``leave`` stopped. streams: flushed before the process
         stops.
     """
-    if signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN:
-        yield
-        return
     loop = asyncio.get_running_loop()
     stops = _stops.setdefault(loop, [])
+    stopping = [each for each in streams.platform.signals.stopping if signal.getsignal(each) is not signal.SIG_IGN]
 
-    def stop() -> None:
+    def stop(number: signal.Signals) -> None:
         leave()
         streams.settle(GRACE_S)
         # Not SIGSTOP: the kernel ignores SIGTSTP where no shell could resume us (ssh -t HOST subcli …).
-        loop.remove_signal_handler(signal.SIGTSTP)
-        signal.raise_signal(signal.SIGTSTP)
-        loop.add_signal_handler(signal.SIGTSTP, stop)
+        loop.remove_signal_handler(number)
+        signal.raise_signal(number)
+        loop.add_signal_handler(number, stop, number)
         take()
 
     stops.append(mine := _Stop(leave, stop))
-    loop.add_signal_handler(signal.SIGTSTP, stop)
+    for each in stopping:
+        loop.add_signal_handler(each, stop, each)
     try:
         yield
     finally:
         stops.remove(mine)
-        if stops:
-            loop.add_signal_handler(signal.SIGTSTP, stops[-1].stop)
-        else:
-            loop.remove_signal_handler(signal.SIGTSTP)
+        for each in stopping:
+            if stops:
+                loop.add_signal_handler(each, stops[-1].stop, each)
+            else:
+                loop.remove_signal_handler(each)

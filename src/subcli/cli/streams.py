@@ -21,21 +21,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from subcli.cli.outlet import Inlet, Outlet, Writer
+from subcli.shared.platform import HERE, Platform
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def open_streams(*, json: bool) -> None:
+def open_streams(*, json: bool, platform: Platform = HERE) -> None:
     """Replace ``sys.stdin``, ``sys.stdout`` and ``sys.stderr``, unless a test has put something else there.
 
     Args:
         json: whether stdout carries JSON.
+        platform: knows how they are read and written.
     """
+    descriptors = platform.descriptors
     if type(sys.stdin) is io.TextIOWrapper and type(sys.stdin.buffer) is io.BufferedReader:
-        source = io.BufferedReader(Inlet(sys.stdin.fileno()))
+        source = io.BufferedReader(Inlet(sys.stdin.fileno(), descriptors))
         sys.stdin = io.TextIOWrapper(source, encoding=sys.stdin.encoding, errors="replace")
-    writers: dict[tuple[int, int], Writer] = {}
+    writers: dict[tuple[int, ...], Writer] = {}
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if type(stream) is io.TextIOWrapper:
@@ -43,8 +46,8 @@ def open_streams(*, json: bool) -> None:
             status = os.fstat(descriptor)
             waits = not (stat.S_ISREG(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not stream.isatty()))
             # If stderr is the same file as stdout, it is needed as well.
-            made = Writer(waits=waits, is_needed=name == "stdout")
-            writer = writers.setdefault((status.st_dev, status.st_ino), made)
+            made = Writer(descriptors, waits=waits, is_needed=name == "stdout")
+            writer = writers.setdefault(descriptors.identity(descriptor), made)
             encoding = "utf-8" if json and name == "stdout" else stream.encoding
             outlet: Any = Outlet(descriptor, writer)
             setattr(sys, name, io.TextIOWrapper(outlet, encoding=encoding, errors="backslashreplace"))
@@ -58,6 +61,7 @@ class Streams:
         env: the environment. Mutable because `serve` removes secrets that its children must not inherit.
         cwd: the working directory; ``None`` if it no longer exists.
         stdin_tty, stdout_tty, stderr_tty: whether the stream is a terminal, whatever ``FORCE_COLOR`` says.
+        platform: the system that they belong to.
     """
 
     stdin: TextIO
@@ -68,10 +72,12 @@ class Streams:
     stdin_tty: bool = False
     stdout_tty: bool = False
     stderr_tty: bool = False
+    platform: Platform = HERE
 
     @classmethod
-    def of_process(cls) -> Streams:
+    def of_process(cls, platform: Platform = HERE) -> Streams:
         """The streams of this process."""
+        platform.terminal.prepare(os.environ)
         try:
             cwd = Path.cwd()
         except OSError:
@@ -85,6 +91,7 @@ class Streams:
             stdin_tty=sys.stdin.isatty(),
             stdout_tty=sys.stdout.isatty(),
             stderr_tty=sys.stderr.isatty(),
+            platform=platform,
         )
 
     @property

@@ -4,7 +4,7 @@ Two files in the user's configuration directory:
 
 ``logins.json``       no secrets: which servers have a login, whose it is, and where its tokens are. Without an
                       entry here the keyring is not even imported.
-``credentials.json``  only after ``--insecure-storage``: the tokens, mode 0600.
+``credentials.json``  only after ``--insecure-storage``: the tokens, for this user only.
 
 A record and its tokens change together: the first change is undone if the second fails. A record without tokens says
 what to do; tokens without a record would be out of reach of ``auth status`` and ``auth logout``.
@@ -24,6 +24,8 @@ import msgspec
 from subcli.client import keyring
 from subcli.core.errors import CredentialError
 from subcli.shared.files import check_writable, exclude_others, write_atomically
+from subcli.shared.platform import HERE
+from subcli.shared.platform.files import Files
 from subcli.shared.secret import Secret, is_token
 from subcli.shared.urls import server_identity
 
@@ -61,10 +63,12 @@ class Credentials:
 
     Args:
         directory: the user's configuration directory, or ``None`` if there is none (and so no logins).
+        files: know who can read a file; by default this machine's.
     """
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(self, directory: Path | None, files: Files | None = None) -> None:
         self._directory = directory
+        self._files = files or HERE.files
 
     # -- records ----------------------------------------------------------------------------------
 
@@ -224,10 +228,8 @@ class Credentials:
     def _from_file(self, server: str) -> str | None:
         path = self._file("credentials.json")
         try:
-            if path.stat().st_mode & 0o077:
-                raise CredentialError(
-                    f"{path} is accessible to other users.", hint=f"`chmod 600 {path}`, then try again."
-                )
+            if cure := self._files.exposed(str(path)):
+                raise CredentialError(f"{path} is accessible to other users.", hint=f"`{cure}`, then try again.")
             entry = msgspec.json.decode(path.read_bytes(), type=dict[str, str]).get(server)
         except FileNotFoundError:
             return None
@@ -287,7 +289,7 @@ class Credentials:
             kept = {key: value for key, value in content.items() if value is not None}
             data = msgspec.json.format(msgspec.json.encode(kept)) + b"\n"
             # A used refresh token must not come back after a power failure.
-            write_atomically(path, data, mode=0o600, durable=True)
+            write_atomically(path, data, mode=0o600, durable=True, files=self._files)
         except OSError as error:
             raise self._cannot_write(error) from None
 

@@ -17,8 +17,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import select
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +35,7 @@ from subcli.output.text.words import summary_of
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
 from subcli.shared.files import check_writable, write_atomically
 from subcli.shared.messages import Complete, ErrorAnalysis, TestResult
+from subcli.shared.platform import HERE
 
 _NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
 _MESSAGE_CHARS: Final = 500
@@ -44,7 +43,6 @@ _PLACE_CELLS: Final = 500
 _NUMBER_MAX: Final = 1e15
 _READER_S: Final = 5.0
 """How long the reader of a pipe may take, to come and for each piece."""
-_LOOK_S: Final = 0.02
 
 
 class _Suite:
@@ -328,9 +326,11 @@ def check_path(path: Path) -> None:
         elif not os.access(path, os.W_OK):
             # Opening a pipe would wait for its reader.
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except (OSError, ValueError) as error:
+    except ValueError:
+        raise UsageError(f"{str(path)!r} is not a valid file name.", hint="Name another file.") from None
+    except OSError as error:
         raise UsageError(
-            f"{str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}.", hint="Name another file."
+            f"{str(path)!r} cannot be written: {error.strerror or error}.", hint="Name another file."
         ) from None
 
 
@@ -343,39 +343,9 @@ def write(path: Path, document: bytes) -> None:
     """Write the report. A regular file is replaced as a whole if possible, so that no reader sees half of it.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written, or nobody has read a pipe for some seconds.
     """
     if _is_special(path):
-        _write_through(path, document)
+        HERE.descriptors.write_through(path, document, _READER_S)
         return
     write_atomically(path, document)
-
-
-def _write_through(path: Path, document: bytes) -> None:
-    """Write to a pipe or a terminal, whose reader may come late or stop reading.
-
-    Raises:
-        OSError: It cannot be written, or nobody has read for some seconds.
-    """
-    descriptor = _opened(path)
-    try:
-        while document:
-            if not select.select([], [descriptor], [], _READER_S)[1]:
-                raise OSError(errno.ETIMEDOUT, "its reader has stopped reading")
-            # A pipe that can be written has space for this much.
-            document = document[os.write(descriptor, document[: select.PIPE_BUF]) :]
-    finally:
-        os.close(descriptor)
-
-
-def _opened(path: Path) -> int:
-    deadline = time.monotonic() + _READER_S
-    while True:
-        try:
-            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            if time.monotonic() > deadline:
-                raise OSError(errno.ENXIO, "nobody reads it") from None
-        time.sleep(_LOOK_S)

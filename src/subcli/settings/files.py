@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeAlias, TypeVar
 
@@ -164,17 +165,21 @@ def add_profile(path: Path, name: str, server: str) -> None:
 
 
 def _exists(path: Path) -> bool:
+    # Do not ignore settings that the user meant: another server would be used. Path.is_file() ignores errors, and more
+    # of them from one Python to the next.
+    reason = ""
     try:
-        if path.is_file():
-            return True
-        # Do not ignore settings that the user meant: another server would be used.
-        is_dangling = path.is_symlink() and not path.exists()
-        reason = "it is a link to nothing" if is_dangling else "it is a directory" if path.is_dir() else ""
+        mode = path.stat().st_mode
+        reason = "it is a directory" if stat.S_ISDIR(mode) else ""
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.is_symlink():
+            return False
+        reason = "it is a link to nothing"
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check its owner.") from None
     if reason:
         raise UsageError(f"{path} cannot be read: {reason}.", hint="Fix or remove it.")
-    return False
+    return stat.S_ISREG(mode)
 
 
 def _read(path: Path) -> TomlFile:

@@ -14,16 +14,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from subcli.shared.platform import HERE
+from subcli.shared.platform.files import Files
+
 _NEW_FILE_MODE: Final = 0o666
 _LOCK_POLL_S: Final = 0.02
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 """O_EXCL: never through a link that somebody else put into a shared directory."""
 _NOT_IN_DIRECTORY: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV)
 """The directory cannot be written, or the file in it cannot be replaced; the file itself may be writable."""
 
 
 def write_atomically(
-    path: Path, data: bytes, *, mode: int | None = None, durable: bool = False, replace: bool = True
+    path: Path,
+    data: bytes,
+    *,
+    mode: int | None = None,
+    durable: bool = False,
+    replace: bool = True,
+    files: Files | None = None,
 ) -> None:
     """Write ``data`` to a temporary file beside ``path``, then rename that to ``path``.
 
@@ -38,6 +47,7 @@ def write_atomically(
             replaced, or ``0o666`` for a new one. Secrets need ``0o600``; the temporary file has that from the start.
         durable: wait until the file is on the disk, so that it survives a power failure. It takes milliseconds.
         replace: whether a file that exists is replaced.
+        files: those of the system; by default this machine's.
 
     Raises:
         FileExistsError: the file exists and ``replace`` is false.
@@ -45,7 +55,7 @@ def write_atomically(
     """
     target = os.path.realpath(path)
     try:
-        _write_beside(target, data, mode=mode, durable=durable, replace=replace)
+        _write_beside(target, data, files or HERE.files, mode=mode, durable=durable, replace=replace)
     except OSError as error:
         # Never write a secret to a file that somebody else may have put into their own directory.
         in_place = error.errno == errno.EBUSY or (error.errno in _NOT_IN_DIRECTORY and mode is None)
@@ -76,16 +86,16 @@ def new_file(path: Path, *, mode: int) -> Iterator[Path]:
     os.close(os.open(temporary, _NEW, mode))
     try:
         yield Path(temporary)
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(temporary, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.link(temporary, target)
+        HERE.files.move(temporary, target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-    _sync_directory(os.path.dirname(target))
+    HERE.files.sync_directory(os.path.dirname(target))
 
 
 def check_writable(path: Path) -> None:
@@ -99,12 +109,11 @@ def check_writable(path: Path) -> None:
     target = os.path.realpath(path)
     if os.path.exists(target):
         # Replacing needs the directory, overwriting only the file; the latter suffices.
-        descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        os.close(os.open(target, os.O_WRONLY | os.O_APPEND))
     else:
         probe = _temporary_beside(target)
-        descriptor = os.open(probe, _NEW, 0o600)
+        os.close(os.open(probe, _NEW, 0o600))
         os.unlink(probe)
-    os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -152,7 +161,7 @@ def expand_user(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))
 
 
-def _write_beside(target: str, data: bytes, *, mode: int | None, durable: bool, replace: bool) -> None:
+def _write_beside(target: str, data: bytes, files: Files, *, mode: int | None, durable: bool, replace: bool) -> None:
     """Write a temporary file and rename it."""
     temporary = _temporary_beside(target)
     kept_mode = _mode_of(target) if mode is None else None
@@ -160,21 +169,23 @@ def _write_beside(target: str, data: bytes, *, mode: int | None, durable: bool, 
     try:
         with open(descriptor, "wb") as file:
             if kept_mode is not None:
-                os.fchmod(descriptor, kept_mode)  # what the umask took away
+                os.chmod(temporary, kept_mode)  # what the umask took away
+            elif mode is not None and not mode & 0o077:
+                files.make_private(temporary)
             file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
         if replace:
-            os.replace(temporary, target)
+            files.replace(temporary, target)
         else:
-            os.link(temporary, target)
+            files.move(temporary, target)
     finally:
         # After a rename it is no longer there.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     if durable:
-        _sync_directory(os.path.dirname(target))
+        files.sync_directory(os.path.dirname(target))
 
 
 def _temporary_beside(target: str) -> str:
@@ -197,13 +208,3 @@ def _mode_of(path: str) -> int | None:
         return os.stat(path).st_mode & 0o777
     except FileNotFoundError:
         return None
-
-
-def _sync_directory(directory: str) -> None:
-    """Make a rename durable. Not every file system can sync a directory."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

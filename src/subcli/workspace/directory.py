@@ -20,6 +20,7 @@ from typing import Final
 
 from subcli.core.errors import UsageError
 from subcli.settings.files import PROJECT_FILE
+from subcli.shared.platform import HERE
 from subcli.workspace.gitignore import GitignoreMatcher, is_file
 from subcli.workspace.links import LinkRules, working_tree
 
@@ -83,7 +84,7 @@ class Walk:
                 self._leave_out(path, is_dir=is_dir)
                 continue
             target = above[-1] / path.name
-            if path.is_symlink():
+            if HERE.files.is_link(path):
                 target = self._links.follow(target, self._tree, shown=path)
                 if target in above:
                     raise UsageError(

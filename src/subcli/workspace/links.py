@@ -15,6 +15,7 @@ from typing import Final
 
 from subcli.core.errors import UsageError
 from subcli.settings.files import PROJECT_FILE
+from subcli.shared.platform import HERE
 from subcli.workspace.gitignore import GitignoreMatcher, is_file
 
 _NOT_THROUGH: Final = "Nothing is written there: remove the link, or name the file that it leads to."
@@ -88,7 +89,7 @@ class LinkRules:
                 here = here.parent
                 continue
             here /= part
-            if os.path.islink(here):
+            if HERE.files.is_link(here):
                 here = self.follow(here, working_tree(here.parent, self.cwd), shown=path)
         return here
 
@@ -105,8 +106,11 @@ class LinkRules:
         """
         try:
             target = link.resolve()
-        except (OSError, RuntimeError):
-            raise UsageError(f"{shown} is a link that leads to itself.", hint="Check the path.") from None
+            leads_to_itself = HERE.files.is_link(target)
+        except (OSError, RuntimeError):  # Python 3.12 and earlier
+            leads_to_itself = True
+        if leads_to_itself:
+            raise UsageError(f"{shown} is a link that leads to itself.", hint="Check the path.")
         if self._follow:
             return target
         if not target.is_relative_to(tree):
@@ -136,7 +140,7 @@ def check_written(path: Path, cwd: Path) -> None:
     here = Path(path.anchor) if path.is_absolute() else base
     for part in path.parts[bool(path.anchor) :]:
         here = here.parent if part == ".." else here / part
-        if not os.path.islink(here):
+        if not HERE.files.is_link(here):
             continue
         link, here = here, Path(os.path.realpath(here))
         if not link.is_relative_to(tree):

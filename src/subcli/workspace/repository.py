@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,11 +158,12 @@ def _meaning(escape: re.Match[str]) -> str:
 def _text(path: Path) -> str:
     """The text of a file; empty if it is not there, or not for us."""
     try:
-        if not path.is_file():
+        # Not Path.is_file(), which ignores errors, and more of them from one Python to the next.
+        if not stat.S_ISREG(path.stat().st_mode):
             return ""
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
-    except PermissionError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return ""
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.", hint="Check it.") from None

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from subcli.core.errors import ServerError, UsageError
 from subcli.settings.files import PROJECT_FILE
+from subcli.shared.platform import HERE
+from subcli.shared.platform.files import Files
 from subcli.workspace.links import LinkRules
 
 _MAX_FILES: Final = 200
@@ -112,22 +114,25 @@ def write_submission(directory: Path, files: Mapping[str, str], *, force: bool =
         for name, text in texts.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "w", encoding="utf-8", errors="replace", newline="", opener=_open_no_link) as file:
+            with open(
+                path, "w", encoding="utf-8", errors="replace", newline="", opener=HERE.files.open_no_link
+            ) as file:
                 file.write(text)
     except OSError as error:
         raise _cannot_write(directory, error) from None
     return [directory / name for name in texts]
 
 
-def _open_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+def is_safe_name(name: str, system: Files = HERE.files) -> bool:
+    """Whether a file with this name may be written: within the directory, and neither it nor a parent is hidden.
 
-
-def is_safe_name(name: str) -> bool:
-    """Whether a file with this name may be written: within the directory, and neither it nor a parent is hidden."""
+    Args:
+        name: a path within the directory, of any system.
+        system: knows what other names mean something else.
+    """
     parts = name.split("/")
     is_plain = all(part and not part.startswith(".") and part.isprintable() and "\\" not in part for part in parts)
-    return is_plain and not PurePosixPath(name).is_absolute() and len(name) <= 200
+    return is_plain and not PurePosixPath(name).is_absolute() and len(name) <= 200 and all(map(system.is_name, parts))
 
 
 def _cannot_write(directory: Path, error: OSError) -> UsageError:
@@ -139,7 +144,7 @@ def _check_links(directory: Path, names: Iterable[PurePosixPath], hint: str) -> 
     links = LinkRules(Path.cwd())
     links.resolve(directory.parent, links.cwd)
     for path in {directory, *(directory / parent for name in names for parent in name.parents)}:
-        if os.path.islink(path):
+        if HERE.files.is_link(path):
             raise UsageError(f"{path} is a link, and nothing is written through it.", hint=hint)
 
 

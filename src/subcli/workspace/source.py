@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from subcli.core.errors import UsageError
+from subcli.shared.platform import HERE
 from subcli.shared.protocol import MAX_SOURCE_BYTES
 from subcli.shared.suggest import closest
 from subcli.workspace.directory import Walk
@@ -271,7 +272,7 @@ def _meant(path: Path) -> str:
 
 def _open_without_waiting(path: str, flags: int) -> int:
     """Open a file, but not a link that has replaced it meanwhile; a FIFO opens even without a writer."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+    return HERE.files.open_no_link(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _checked(

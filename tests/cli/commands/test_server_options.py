@@ -13,7 +13,9 @@ from subcli.cli.main import run
 from subcli.core.errors import UsageError
 from subcli.server.run import worker
 from subcli.server.settings import ADJUSTABLE, ServerLimits, ServerSettings, WorkerSettings
+from subcli.shared.platform import MacOS
 from subcli.shared.secret import Secret
+from tests.cli.streams import captured
 
 
 @pytest.mark.parametrize(
@@ -33,12 +35,27 @@ def test_bad_address(text: str) -> None:
     assert "[::1]:9464" in raised.value.hint
 
 
-def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What is missing, and the command that installs it."""
     monkeypatch.setattr(options, "_NEEDED", ("sys", "there_is_no_such_module"))
     with pytest.raises(UsageError, match="there_is_no_such_module") as raised:
-        require_server_extra()
+        require_server_extra(captured(tmp_path).streams)
     assert raised.value.hint == "pip install 'subcli-watch[server]'"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["serve"], ["worker"], ["demo"], ["user", "list"], ["user", "remove", "ada"], ["test", "x.py"]),
+        *(["db", "check"], ["db", "compact"], ["problems", "check", "."]),
+    ],
+    ids=" ".join,
+)
+def test_other_systems(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """Whatever runs a part of the server or the judge refuses in one sentence."""
+    assert run([*words, "--json"], MacOS()) == 2
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert error["message"] == "The server and the judge run on Linux only, and this is macOS."
 
 
 def test_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from subcli.output.live.view import LiveView
 from subcli.output.terminal.attention import Notifier, WindowStatus
 from subcli.output.terminal.terminal import linked, notification, shows_links, shows_progress
 from subcli.output.text.theme import PLAIN, STRONG
+from subcli.shared.platform.desktop import Desktop
 from tests.output.playhouse.script import Clock, Stage, ten
 from tests.output.playhouse.terminal import terminal
 
@@ -254,7 +255,7 @@ def test_terminal_notifications(desktop: dict[str, str]) -> None:
 def test_hanging_notifier_is_abandoned(desktop: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A desktop that does not answer does not delay the command."""
     monkeypatch.setenv("PATH", f"{desktop['PATH']}:/bin:/usr/bin")
-    monkeypatch.setattr("subcli.output.terminal.attention._NOTIFY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(Desktop, "timeout_s", 0.05)
     (Path(desktop["PATH"]) / "notify-send").write_text("#!/bin/sh\nexec sleep 60\n")
     assert notified(desktop) == "\a"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from subcli.cli import exits
 from subcli.cli.common import Common, command
 from subcli.cli.streams import Streams
 from subcli.cli.watching.options import Logs, Options, Plain
+from subcli.client.background import start_daemon_thread
 from subcli.core.errors import InternalError
 
 PROBLEM: Final = "leader-election"
@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         from subcli.cli.watching import run
         from subcli.workspace.source import read_source
 
-        require_server_extra()
+        require_server_extra(streams)
         from subcli.judge import load_problems
 
         solution = "failing.py" if failing else "passing.py"
@@ -86,11 +86,10 @@ def _address(stdout: IO[bytes]) -> str:
     Raises:
         InternalError: There is none in time, or the line says why there is none.
     """
-    announced = select.poll()
-    announced.register(stdout, select.POLLIN)
-    if not announced.poll(START_S * 1000):
-        raise InternalError(f"The demo's server did not start within {START_S:g} s.", hint=_SHOWS_WHY)
-    line = stdout.readline()
+    try:
+        line = start_daemon_thread(stdout.readline).result(START_S)
+    except TimeoutError:
+        raise InternalError(f"The demo's server did not start within {START_S:g} s.", hint=_SHOWS_WHY) from None
     if not line:
         raise InternalError("The demo's server did not start.", hint=_SHOWS_WHY)
     ready = msgspec.json.decode(line)

@@ -96,7 +96,7 @@ def check_problem(common: Common, streams: Streams, directory: Path, sandbox: st
 
     from subcli.cli.runtime import Interrupts, run
 
-    require_server_extra()
+    require_server_extra(streams)
     gc.enable()
     from subcli.judge.check import checks
     from subcli.judge.report import Check, Report

@@ -98,7 +98,7 @@ def register(app: typer.Typer) -> None:
             resume=_ENDED,
         )
         with junit_report(junit_xml, streams) as beside:
-            require_server_extra()
+            require_server_extra(streams)
             settings = common.settings(streams, language=language)
             if replay is not None:
                 if case:

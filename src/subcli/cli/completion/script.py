@@ -21,12 +21,15 @@ class Shell(StrEnum):
     bash = "bash"
     zsh = "zsh"
     fish = "fish"
+    powershell = "powershell"
 
 
 PLACES: Final = {
     Shell.bash: "share/bash-completion/completions/subcli",
     Shell.zsh: "share/zsh/site-functions/_subcli",
     Shell.fish: "share/fish/vendor_completions.d/subcli.fish",
+    # PowerShell looks for completions nowhere.
+    Shell.powershell: "share/subcli/subcli.ps1",
 }
 """Where each script is, below the environment's prefix."""
 
@@ -38,9 +41,9 @@ def register(app: typer.Typer) -> None:
     def completion(
         common: Common,
         streams: Streams,
-        shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
+        shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell.")],
     ) -> int:
-        """Print the completion script for bash, zsh or fish."""
+        """Print the completion script for bash, zsh, fish or PowerShell."""
         path = Path(sys.prefix) / PLACES[shell]
         try:
             text = path.read_text(encoding="utf-8")

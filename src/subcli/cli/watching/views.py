@@ -58,7 +58,7 @@ def make_view(
     if options.notify:
         from subcli.output.terminal.attention import Notifier
 
-        others.append(Notifier(streams.stderr, streams.env))
+        others.append(Notifier(streams.stderr, streams.env, streams.platform.desktop))
     if not others:
         return main
     from subcli.output.view import CompositeView
@@ -110,4 +110,12 @@ def _live(options: Options, streams: Streams, others: list[View], operator: Oper
     stdout, stderr = make_console(streams.stdout, streams.env), make_console(streams.stderr, streams.env)
     if shows_links(streams.env):
         others.append(WindowStatus(streams.stderr, time.monotonic, progress=shows_progress(streams.env)))
-    return LiveView(stdout, stderr, time.monotonic, compact=options.compact, operator=operator, logs=options.logs)
+    return LiveView(
+        stdout,
+        stderr,
+        time.monotonic,
+        compact=options.compact,
+        operator=operator,
+        logs=options.logs,
+        keys=streams.platform.terminal.keys(),
+    )

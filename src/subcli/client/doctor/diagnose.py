@@ -27,6 +27,7 @@ from subcli.client.doctor.reach import (
 )
 from subcli.core.errors import SubcliError
 from subcli.settings.config import Settings
+from subcli.shared.platform import HERE
 
 LIMIT_S: Final = 30.0
 """For all checks together, each of which has a limit of its own."""
@@ -63,7 +64,7 @@ async def diagnose(settings: Settings, version: str, *, limit_s: float = LIMIT_S
 
 
 async def _checks(settings: Settings, version: str) -> AsyncGenerator[Diagnosis, None]:
-    system = f"Python {platform.python_version()}, {platform.system()}"
+    system = f"Python {platform.python_version()}, {HERE.name}"
     yield Diagnosis("program", "ok", f"subcli {version}, {system}")
     yield Diagnosis("settings", "ok", f"server {settings.server}, from {_ORIGINS[settings.server_origin]}")
     yield (proxy := await check_proxy(settings))

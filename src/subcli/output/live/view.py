@@ -24,6 +24,7 @@ from subcli.output.text import parts
 from subcli.output.text.lines import Block, Line
 from subcli.output.view import Ending, SnapshotSource, ViewEvent
 from subcli.shared.messages import Output, StatusUpdate, TestResult
+from subcli.shared.platform.parts import Keys
 from subcli.shared.protocol import STATUS_RANKS
 
 FRAME_S: Final = 0.1
@@ -102,6 +103,7 @@ class LiveView:
         compact: List only failed tests.
         operator: Does what keys ask for; ``None``: keys do nothing.
         logs: Show what builds and tests print from the beginning.
+        keys: The keyboard; by default this machine's.
 
     Attributes:
         result_rows: How many rows of test results the last frame made.
@@ -118,6 +120,7 @@ class LiveView:
         compact: bool = False,
         operator: Operator | None = None,
         logs: bool = False,
+        keys: Keys | None = None,
     ) -> None:
         self._stdout = stdout
         self._stderr = stderr
@@ -126,7 +129,7 @@ class LiveView:
         self._operator = operator
         self._browser = Browser()
         self._pane = OutputPane(is_shown=logs)
-        self._screen = Screen(stderr, Keyboard(self.press if operator is not None else None))
+        self._screen = Screen(stderr, Keyboard(self.press if operator is not None else None, keys))
         self._watched: dict[int, _Watched] = {}
         self._roster: Roster[_Watched] = Roster()
         self._suspended = 0

@@ -7,7 +7,7 @@ ends.
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Final, TextIO
@@ -19,6 +19,8 @@ from subcli.output.printable import one_line
 from subcli.output.terminal.terminal import Notification, notification
 from subcli.output.text import words
 from subcli.output.view import Ending, NullView, SnapshotSource
+from subcli.shared.platform import HERE
+from subcli.shared.platform.desktop import Command, Desktop
 
 _SAVE_TITLE: Final = "\x1b[22;2t"
 # An empty title selects the terminal's default; terminals with a stack of titles restore the previous one.
@@ -26,7 +28,6 @@ _RESTORE_TITLE: Final = "\x1b]2;\x1b\\\x1b[23;2t"
 _NO_PROGRESS: Final = "\x1b]9;4;0\x1b\\"
 _TITLE_CHARS: Final = 80
 _UPDATE_S: Final = 0.5
-_NOTIFY_TIMEOUT_S: Final = 2.0
 _MANY: Final = 20
 _NORMAL, _FAILING, _UNKNOWN = 1, 2, 3
 
@@ -145,11 +146,13 @@ class Notifier(NullView):
     Args:
         stream: Where the bell goes, if it is a terminal.
         env: The environment, which identifies the desktop and the terminal.
+        desktop: What can show notifications; by default this machine's.
     """
 
-    def __init__(self, stream: TextIO, env: Mapping[str, str]) -> None:
+    def __init__(self, stream: TextIO, env: Mapping[str, str], desktop: Desktop | None = None) -> None:
         self._stream = stream
         self._env = env
+        self._desktop = desktop or HERE.desktop
         self._sources: dict[int, SnapshotSource] = {}
         self._endings: list[Ending] = []
 
@@ -166,12 +169,13 @@ class Notifier(NullView):
         if not self._endings or any(isinstance(ending.error, InterruptedByUser) for ending in self._endings):
             return
         title, text = self._message()
+        has_desktop = self._desktop.is_here(self._env)
         if self._stream.isatty():
-            kind = None if _has_desktop(self._env) else notification(self._env)
+            kind = None if has_desktop else notification(self._env)
             self._stream.write("\a" + _sequence(kind, title, text))
             self._stream.flush()
-        if _has_desktop(self._env):
-            _notify_desktop(title, text)
+        if has_desktop:
+            _show(self._desktop.notification(title, text), self._desktop.timeout_s)
 
     def _message(self) -> tuple[str, str]:
         if len(self._endings) > 1:
@@ -199,22 +203,15 @@ def _sequence(kind: Notification | None, title: str, text: str) -> str:
     return f"\x1b]777;notify;{title};{text}\x1b\\" if kind == "osc 777" else ""
 
 
-def _has_desktop(env: Mapping[str, str]) -> bool:
-    """Return whether there is a desktop on this machine, and not only at the other end of an SSH connection."""
-    has_display = bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))
-    return has_display and "SSH_CONNECTION" not in env and shutil.which("notify-send", path=env.get("PATH")) is not None
-
-
-def _notify_desktop(title: str, text: str) -> None:
-    """Show a notification. Its body may contain markup (Desktop Notifications Specification), so text is escaped."""
-    body = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _show(shown: Command, timeout_s: float) -> None:
     # A notification that fails or hangs must not affect the command.
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         subprocess.run(
-            ["notify-send", "--app-name=subcli", "--", title, body],
+            shown.words,
+            env={**os.environ, **shown.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=_NOTIFY_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )

@@ -22,7 +22,7 @@ from subcli.server.gateway.socket import MAX_HEAD_BYTES, GatewayProtocol
 from subcli.server.jobs.service import is_judging
 from subcli.server.run.shutdown import Lifecycle, Signals, close_gradually
 from subcli.server.settings import ServerLimits
-from subcli.shared.descriptors import read_into
+from subcli.shared.platform import HERE
 from subcli.shared.protocol import MAX_MESSAGE_BYTES
 from subcli.shared.secret import RedactingFilter
 
@@ -127,7 +127,7 @@ class Server(uvicorn.Server):
     def _wait_for_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
         # Not through sys.stdin, because a thread holding the lock of sys.stdin crashes the interpreter when it exits.
         try:
-            while read_into(0, bytearray(4096)):
+            while HERE.descriptors.read_into(0, bytearray(4096)):
                 pass
         except OSError:
             pass

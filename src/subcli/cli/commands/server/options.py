@@ -31,6 +31,7 @@ _NEEDED = (
     "redis",
 )
 INSTALL = "pip install 'subcli-watch[server]'"
+_WSL: Final = {"Windows": "; in WSL, all of subcli works"}
 
 Database: TypeAlias = Annotated[
     str | None,
@@ -137,11 +138,20 @@ MetricsAddress: TypeAlias = Annotated[
 ]
 
 
-def require_server_extra() -> None:
-    """
+def require_server_extra(streams: Streams) -> None:
+    """Check that a part of the server, or the judge, can run here.
+
+    Args:
+        streams: know on which system.
+
     Raises:
-        UsageError: The server extra is not installed.
+        UsageError: It runs on Linux only, or the server extra is not installed.
     """
+    if not streams.platform.judges:
+        raise UsageError(
+            f"The server and the judge run on Linux only, and this is {streams.platform.name}.",
+            hint=f"`--server URL` names a server that runs elsewhere{_WSL.get(streams.platform.name, '')}.",
+        )
     from importlib.util import find_spec
 
     missing = [name for name in _NEEDED if find_spec(name) is None]

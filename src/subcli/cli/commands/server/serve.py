@@ -112,7 +112,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Run a server on this machine."""
         hide_environment()
-        require_server_extra()
+        require_server_extra(streams)
         from subcli.judge.sandbox import Sandbox
         from subcli.server import ServerSettings
 

@@ -73,7 +73,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Judge submissions for servers that share a database."""
         hide_environment()
-        require_server_extra()
+        require_server_extra(streams)
         from subcli.judge.sandbox import Sandbox
         from subcli.judge.sandbox.groups import usable_cores
         from subcli.server import ServeError, WorkerSettings

@@ -37,7 +37,7 @@ def _register_check(group: typer.Typer) -> None:
     )
     def check(common: Common, streams: Streams, data_dir: DataDir = None, database: Database = None) -> int:
         """Check that the database is sound."""
-        require_server_extra()
+        require_server_extra(streams)
         from subcli.cli.commands.server.db.check import check as run
 
         return run(common, streams, data_dir, database)
@@ -53,7 +53,7 @@ def _register_backup(group: typer.Typer) -> None:
         database: Database = None,
     ) -> int:
         """Copy the database while it is used, or say how."""
-        require_server_extra()
+        require_server_extra(streams)
         from subcli.cli.commands.server.db.backup import backup as run
 
         return run(common, streams, file, data_dir, database)
@@ -85,7 +85,7 @@ def _register_prune(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Delete old submissions, or count them without `--yes`."""
-        require_server_extra()
+        require_server_extra(streams)
         start_audit_log(audit_log)
         from subcli.cli.commands.server.db.prune import prune as run
 
@@ -96,7 +96,7 @@ def _register_compact(group: typer.Typer) -> None:
     @command(group, "compact", codes=exits.LOCAL, example="systemctl stop subcli && subcli db compact")
     def compact(common: Common, streams: Streams, data_dir: DataDir = None, database: Database = None) -> int:
         """Shrink the file of a stopped server (SQLite)."""
-        require_server_extra()
+        require_server_extra(streams)
         from subcli.cli.commands.server.db.compact import compact as run
 
         return run(common, streams, data_dir, database)

@@ -54,7 +54,7 @@ def _register_additions(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Add a user; prompts for the password."""
-        _begin(audit_log)
+        _begin(streams, audit_log)
         from subcli.cli.commands.server.user.passwords import add as run
 
         return run(common, streams, name, role, data_dir, database, from_stdin=password_stdin)
@@ -84,7 +84,7 @@ def _register_additions(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Add all users in a CSV file, or none; generates passwords."""
-        _begin(audit_log)
+        _begin(streams, audit_log)
         from subcli.cli.commands.server.user.imports import import_users as run
 
         return run(common, streams, file, output, data_dir, database, dry_run=dry_run)
@@ -92,7 +92,7 @@ def _register_additions(group: typer.Typer) -> None:
     @command(group, "list", codes=exits.LOCAL, example="subcli user list --json")
     def list_users(common: Common, streams: Streams, data_dir: DataDir = None, database: Database = None) -> int:
         """List users with their roles and their number of sessions."""
-        require_server_extra()
+        require_server_extra(streams)
         from subcli.cli.commands.server.user.listing import list_users as run
 
         return run(common, streams, data_dir, database)
@@ -113,7 +113,7 @@ def _register_changes(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Give a user another password and end their sessions."""
-        _begin(audit_log)
+        _begin(streams, audit_log)
         from subcli.cli.commands.server.user.passwords import passwd as run
 
         return run(*(common, streams, name, data_dir, database), from_stdin=password_stdin, revoke_tokens=revoke_tokens)
@@ -129,7 +129,7 @@ def _register_changes(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Change a user's role; teachers see every submission."""
-        _begin(audit_log)
+        _begin(streams, audit_log)
         from subcli.cli.commands.server.user.changes import set_role as run
 
         return run(common, streams, name, role, data_dir, database)
@@ -146,7 +146,7 @@ def _register_removal(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """End a user's sessions and refuse their logins."""
-        _begin(audit_log)
+        _begin(streams, audit_log)
         from subcli.cli.commands.server.user.changes import disable as run
 
         return run(common, streams, name, data_dir, database)
@@ -161,7 +161,7 @@ def _register_removal(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Let a disabled user log in again."""
-        _begin(audit_log)
+        _begin(streams, audit_log)
         from subcli.cli.commands.server.user.changes import enable as run
 
         return run(common, streams, name, data_dir, database)
@@ -181,12 +181,12 @@ def _register_removal(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Delete a user; to keep submissions, disable the user."""
-        _begin(audit_log)
+        _begin(streams, audit_log)
         from subcli.cli.commands.server.user.changes import remove as run
 
         return run(common, streams, name, data_dir, database, with_submissions=with_submissions)
 
 
-def _begin(audit_log: str | None) -> None:
-    require_server_extra()
+def _begin(streams: Streams, audit_log: str | None) -> None:
+    require_server_extra(streams)
     start_audit_log(audit_log)
