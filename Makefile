@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-# Chosen for two cores: the tests wait more than they compute.
-WORKERS ?= 5
+# Chosen for two cores: the tests wait about as much as they compute.
+WORKERS ?= 4
 N       ?= 1000000
 FROM    ?= 10000
 AREA    ?= core
@@ -54,11 +54,10 @@ test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
 
 # test-core measures the core.
 coverage: $(VENV)/.dev  ## run the tests, measure their branch coverage, and check each area's minimum
-	$(BIN)/python -m pytest $(BESIDE_CORE) -n $(WORKERS) -m unmeasured
 	@rm -rf $(COVERED)
 	@mkdir -p -m 1777 $(COVERED)  # some tests run as another user
 	COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage run --rcfile=tests/coverage.toml \
-	  -m pytest $(BESIDE_CORE) -n $(WORKERS) -m 'not unmeasured'
+	  -m pytest $(BESIDE_CORE) -n $(WORKERS)
 	cd $(COVERED) && COVERAGE_FILE=$(COVERED)/data $(CURDIR)/$(BIN)/python -m coverage combine -q --rcfile=$(CURDIR)/tests/coverage.toml
 	@COVERAGE_FILE=$(COVERED)/data $(BIN)/python -m coverage json -q --rcfile=tests/coverage.toml -o $(COVERED)/coverage.json
 	@$(BIN)/python -m tests.coverage_gates $(COVERED)/coverage.json
@@ -68,7 +67,7 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 100)) --from $(FROM) --feed
 	SUBCLI_FUZZ=$(FUZZ) SUBCLI_TEST_ALL=1 $(BIN)/python -m pytest tests/fuzz tests/output tests/cli/test_hostile_server.py \
-	  tests/server/api/test_openapi.py -q -n $(WORKERS) --timeout 0
+	  tests/server/api/test_openapi.py tests/system/test_traces.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 	SUBCLI_TEST_ALL=1 SUBCLI_TEST_CORPUS=all $(BIN)/python -m pytest tests/judge/test_corpus.py -n $(WORKERS)

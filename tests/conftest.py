@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.preload import client as preload
+from tests.unmeasured import UNMEASURED as VARIABLES
 
 if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
@@ -65,11 +66,27 @@ UNMEASURED = {"simulation", "fuzz", "cluster", "test_corpus.py"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """`make coverage` leaves unmeasured what would take far longer, or whose processes it cannot measure, and which
-    takes only lines that the rest takes too."""
+    """`make coverage` does not measure what would take far longer, or whose processes it cannot measure: it takes only
+    lines that the rest takes too."""
     thorough = item.get_closest_marker("thorough")
     if (thorough and not thorough.kwargs.get("measured")) or UNMEASURED & set(item.path.parts):
         item.add_marker(pytest.mark.unmeasured)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Pauses coverage.py during what is `unmeasured`, here and in the processes that it starts."""
+    coverage = sys.modules.get("coverage")
+    measuring = coverage.Coverage.current() if coverage and item.get_closest_marker("unmeasured") else None
+    if measuring is None:
+        return (yield)
+    kept = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()
+        os.environ.update(kept)
 
 
 @pytest.hookimpl(trylast=True)

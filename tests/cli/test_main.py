@@ -117,7 +117,7 @@ def test_defaults(calls: list[tuple[Any, ...]]) -> None:
         (["watch", "--max-attempts", "1.5"], "Invalid value for '--max-attempts': '1.5' is not a valid whole number."),
         (["watch", "--max-attempts", "-1"], "Invalid value for '--max-attempts': -1 is less than 0."),
         (["watch", "--after-seq", "9" * 5000], "Invalid value for '--after-seq': '9"),
-        (["list", "--limit", "101"], "Invalid value for '--limit': 101 is more than 100."),
+        (["list", "--limit", "100001"], "Invalid value for '--limit': 100001 is more than 100000."),
         (["watch", "--tiemout", "3"], "There is no option --tiemout."),
         (["submit"], "Nothing to submit."),
         (["submit", "a.py"], "No problem given."),

@@ -1,6 +1,6 @@
 """Whatever a server sends: the core neither falls over nor believes it.
 
-``SUBCLI_FUZZ`` is the number of cases of each property; ``make soak`` sets it high. CI plays more than a default run.
+``SUBCLI_FUZZ`` is the number of cases of each property; ``make soak`` sets it high.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from subcli.shared.messages import MESSAGES, Complete, Control, Message, Output,
 from subcli.shared.protocol import STATUS_RANKS, TERMINAL_STATUSES
 from subcli.shared.secret import MASK, Secret, redact
 
-CASES = int(os.environ.get("SUBCLI_FUZZ") or ("80" if os.environ.get("SUBCLI_TEST_ALL") else "40"))
+CASES = int(os.environ.get("SUBCLI_FUZZ") or "40")
 fuzz = settings(
     max_examples=CASES,
     deadline=None,

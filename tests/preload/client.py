@@ -22,6 +22,8 @@ VARIABLE: Final = "SUBCLI_TEST_PROCESSES"
 _PROGRAM: Final = ("-m", "subcli")
 _AT_START: Final = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "MALLOC_", "TYPER_", "WEBSOCKETS_", "SSL", "OPENSSL")
 """How variables begin that an interpreter or a module reads while it starts."""
+_LATE: Final = (b"PYTHONPATH", b"PYTHON_KEYRING_BACKEND")
+"""Of these, what is read later: the fork takes over the path, and imports keyring when it needs it."""
 _INHERITED: Final = ("Uid", "Gid", "Groups", "Umask", "SigBlk", "SigIgn", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")
 """What a process inherits besides, of `/proc/self/status`."""
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -148,6 +150,8 @@ def can_fork(environment: Mapping[bytes, bytes], options: _Options, directory: s
     """Whether a test cannot tell a forked command from a started one."""
     if environment.get(VARIABLE.encode()) == b"real" or _read_at_start(environment) != _variables:
         return False
+    if not _is_only_added(environment.get(b"PYTHONPATH", b"")):
+        return False
     try:
         return options.plain and os.access(directory, os.X_OK) and all(map(os.fstat, streams))
     except OSError:
@@ -157,7 +161,18 @@ def can_fork(environment: Mapping[bytes, bytes], options: _Options, directory: s
 def _read_at_start(environment: Mapping[bytes, bytes]) -> frozenset[tuple[bytes, bytes]]:
     """Those variables that an interpreter, or a module that is imported, reads; empty ones are as good as none."""
     prefixes = tuple(prefix.encode() for prefix in _AT_START)
-    return frozenset((name, value) for name, value in environment.items() if value and name.startswith(prefixes))
+    return frozenset(
+        (name, value)
+        for name, value in environment.items()
+        if value and name.startswith(prefixes) and name not in _LATE
+    )
+
+
+def _is_only_added(path: bytes) -> bool:
+    """Whether what is in these directories hides nothing that is imported without them."""
+    imported = {name.partition(".")[0] for name in sys.modules} | {"sitecustomize", "usercustomize"}
+    found = (Path(os.fsdecode(each)) for each in path.split(os.pathsep.encode()) if each)
+    return not any(entry.stem in imported for each in found if each.is_dir() for entry in each.iterdir())
 
 
 def _inherited() -> object:

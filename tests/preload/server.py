@@ -116,6 +116,7 @@ def _become(request: Request, streams: list[int]) -> None:
         setattr(sys, f"__{name}__", opened)
     if not sys.flags.safe_path:
         sys.path[0] = os.getcwd()
+    sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.orig_argv[:] = request.words
     sys.argv[:] = ["-m", *request.words[3:]]
     if os.environ.get("COVERAGE_PROCESS_CONFIG"):

@@ -207,8 +207,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         else:
             in_ci.append((_POSTGRES, "redis"))
     values = [pytest.param(each, id="+".join(each)) for each in chosen]
-    thorough = pytest.mark.thorough(measured=True)
-    values += [pytest.param(each, id="+".join(each), marks=thorough) for each in in_ci]
+    values += [pytest.param(each, id="+".join(each), marks=pytest.mark.thorough) for each in in_ci]
     metafunc.parametrize("backends", values, indirect=True)
 
 

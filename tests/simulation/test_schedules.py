@@ -7,7 +7,7 @@ import pytest
 
 from tests.simulation.judgement import play
 
-SCHEDULES = 5_000
+SCHEDULES = 2_500
 CHUNK = 250
 BY_DEFAULT = SCHEDULES // 2
 

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.judgement import play
 from tests.simulation.wire import WireServer
 
-SCHEDULES = 1_000
+SCHEDULES = 600
 CHUNK = 100
 BY_DEFAULT = SCHEDULES // 2
 

@@ -295,12 +295,12 @@ async def test_other_platform() -> None:
 
 @pytest.mark.thorough
 def test_output(server: Served, run: Run) -> None:
-    """One aligned line per check; JSON that matches the schema; the exit code of the worst check."""
+    """One aligned entry per check; JSON that matches the schema; the exit code of the worst check."""
     done = run("doctor", "--server", server.url, env={"SUBCLI_TOKEN": ""})
     assert done.returncode == 0, done
     lines = done.stdout.splitlines()
-    assert [line[12:].split()[0] for line in lines[: len(NAMES)]] == NAMES
-    assert {line[:3] for line in lines[: len(NAMES)]} <= {" ✓ ", " – ", " ! "}
+    # Long ones go on in the next line.
+    assert [line[12:].split()[0] for line in lines if line[:3] in (" ✓ ", " – ", " ! ")] == NAMES
     assert lines[-1] == " No problems found."
     body = json.loads(run("doctor", "--json", "--server", server.url, env={"SUBCLI_TOKEN": ""}).stdout)
     SCHEMA.validate(body)

@@ -32,6 +32,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "cancel": ("1",),
     "open": ("1",),
     "share": ("1",),
+    "rejudge": ("1",),
+    "results": ("election",),
+    "source": ("1",),
     "problems": (),
     "problems list": (),
     "problems show": ("election",),
@@ -56,6 +59,10 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "user disable": ("ada", "--data-dir", "data"),
     "user enable": ("ada", "--data-dir", "data"),
     "user remove": ("ada", "--data-dir", "data"),
+    "db check": ("--data-dir", "data"),
+    "db backup": ("backup.db", "--data-dir", "data"),
+    "db prune": ("--older-than", "180d", "--data-dir", "data"),
+    "db compact": ("--data-dir", "data"),
     "schema": (),
     "completion": ("bash",),
 }
@@ -68,7 +75,7 @@ ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 REPORTS = ("doctor", "problems check", "auth status")
 """What is wrong is what they print."""
 
-NO_SERVER = ("serve", "user", "schema", "problems check", "completion")
+NO_SERVER = ("serve", "user", "db", "schema", "problems check", "completion")
 CODES = {*exits.WATCHING, 143}
 
 

@@ -39,7 +39,7 @@ _COMMANDS: Final = {
     "rejudge": ("commands.rejudge", "Have submissions judged again, for teachers."),
     "auth": ("commands.auth.group", "Log in and out of servers; manage access tokens."),
     "user": ("commands.server.user.group", "Manage a server's users."),
-    "db": ("commands.server.db.group", "Check, back up and prune a server's database."),
+    "db": ("commands.server.db.group", "Look after a server's database."),
 }
 """The module of each command and its summary, in the order of the help."""
 

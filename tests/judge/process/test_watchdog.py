@@ -27,7 +27,7 @@ ME, TESTS, OTHER, SOLUTION = os.getpid(), 5_000_001, 5_000_002, 5_000_003
 
 def process(pid: int, parent: int, session: int | None = None, **more: Any) -> Process:
     fields = {"state": "S", "resident_bytes": MB, "name": "x", **more}
-    return Process(pid=pid, parent=parent, session=session or pid, **fields)
+    return Process(pid=pid, parent=parent, session=pid if session is None else session, **fields)
 
 
 @dataclass

@@ -64,10 +64,16 @@ class SubmissionWatcher {
   }
 }
 
-// In a page, what a handler throws (at the text `pong`, say) is printed, and the next message is handled.
-process.on('uncaughtException', (error) => console.error(error));
-
 const watcher = new SubmissionWatcher(id, authToken);
+// In a page, what a handler throws (at the text `pong`, say) is printed, and the next message is handled.
+const handle = watcher.ws.onmessage;
+watcher.ws.onmessage = (event) => {
+  try {
+    handle(event);
+  } catch (error) {
+    console.error(error);
+  }
+};
 const print = (msg) => console.log(`JSON ${JSON.stringify(msg)}`);
 watcher.onStatusUpdate = print;
 watcher.onTestResult = print;

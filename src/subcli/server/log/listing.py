@@ -10,14 +10,13 @@ A page begins after a submission, not after a number of them: what comes meanwhi
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Engine, Select, false, func, select
 
+from subcli.server.log.cursors import read_cursor, write_cursor
 from subcli.server.log.database import reading
 from subcli.server.log.lookup import SNAPSHOT, owned_by
 from subcli.server.log.records import Snapshot
@@ -57,7 +56,7 @@ class ListCursor:
     submission_id: int
 
     def __str__(self) -> str:
-        return base64.urlsafe_b64encode(b"before %d" % self.submission_id).decode().rstrip("=")
+        return write_cursor(b"before %d" % self.submission_id)
 
     @staticmethod
     def of(text: str) -> ListCursor:
@@ -66,10 +65,7 @@ class ListCursor:
         Raises:
             ValueError: it is none.
         """
-        try:
-            match = _CURSOR.match(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
-        except (binascii.Error, ValueError):
-            match = None
+        match = read_cursor(_CURSOR, text)
         if match is None:
             raise ValueError("not a cursor of a list")
         return ListCursor(int(match[1]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
 
+from subcli.server.log.cursors import read_cursor, write_cursor
 from subcli.server.log.database import reading
 from subcli.server.log.listing import Filter, conditions_of, unindexed
 from subcli.server.log.tables import submissions
@@ -42,7 +41,7 @@ class Place:
     until: int
 
     def __str__(self) -> str:
-        return base64.urlsafe_b64encode(b"after %d until %d" % (self.after, self.until)).decode().rstrip("=")
+        return write_cursor(b"after %d until %d" % (self.after, self.until))
 
     @staticmethod
     def of(text: str) -> Place:
@@ -51,10 +50,7 @@ class Place:
         Raises:
             ValueError: it is none.
         """
-        try:
-            match = _CURSOR.match(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
-        except (binascii.Error, ValueError):
-            match = None
+        match = read_cursor(_CURSOR, text)
         if match is None:
             raise ValueError("not a cursor of a selection")
         return Place(int(match[1]), int(match[2]))

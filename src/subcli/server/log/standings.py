@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import Engine, and_, or_, select
 
+from subcli.server.log.cursors import read_cursor, write_cursor
 from subcli.server.log.database import reading
 from subcli.server.log.tables import submissions, users
 
@@ -19,7 +19,7 @@ Which: TypeAlias = Literal["best", "last"]
 _STUDENT: Final = "student"
 _ABOUT_CODE: Final = ("passed", "failed", "build_failed")
 """Other verdicts say nothing about the code, so such a submission counts only if there is no other one."""
-_PREFIX: Final = "after "
+_CURSOR: Final = re.compile(rb"after ([ -~]*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _count_unfinished(rows: Iterable[Judged]) -> int:
 
 def cursor_of(name: str) -> str:
     """A name as the cursor of a page."""
-    return base64.urlsafe_b64encode(f"{_PREFIX}{name}".encode()).decode().rstrip("=")
+    return write_cursor(f"after {name}".encode())
 
 
 def name_of(cursor: str) -> str:
@@ -142,10 +142,7 @@ def name_of(cursor: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    if not text.startswith(_PREFIX) or not text.isprintable():
+    match = read_cursor(_CURSOR, cursor)
+    if match is None:
         raise ValueError("not a cursor of results")
-    return text.removeprefix(_PREFIX)
+    return match[1].decode()
