@@ -16,11 +16,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
+from bench.crowd import in_memory
 from bench.year.calls import Calls
 from bench.year.course import Course
 from bench.year.plan import Amounts
@@ -30,32 +33,52 @@ from tests.older import older_source
 
 _SHOWN: Final = 20
 _CLEANUP_S: Final = 2.0
+_ROOM_BYTES: Final = 4 << 30
 
 
-async def live(amounts: Amounts, seed: int, *, older: bool) -> Course:
-    """Run the trial, and return what came out."""
+async def live(amounts: Amounts, seed: int, *, older: bool, workers: int = 2, real: bool = True) -> Course:
+    """Run the trial, print what came out, and return it.
+
+    Args:
+        older: begin with an older version, if the history has one.
+        workers, real: see `Plant`.
+    """
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="subcli-year-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="subcli-year-", dir=_place())))
         redis = RedisServer()
         stack.callback(redis.close)
         redis.start()
         source = older_source(folder / "older") if older else None
-        plant = Plant(folder, redis.url(), source, _CLEANUP_S)
+        if older:
+            print(f"begins with {'this version' if source is None else 'an older version'}", file=sys.stderr)
+        plant = Plant(folder, redis.url(), source, _CLEANUP_S, workers=workers, real=real)
         async with Calls(plant.urls, seed) as calls:
             course = Course(plant, calls, amounts, seed)
             try:
-                await course.run()
+                async with asyncio.TaskGroup() as group:
+                    telling = group.create_task(course.progress.tell())
+                    await course.run()
+                    telling.cancel()
             except BaseException as error:
                 error.add_note(plant.logs())
                 raise
             finally:
                 await plant.stop()
-            _report(course, calls)
+                _report(course, calls)
             return course
+
+
+def _place() -> str | None:
+    """A directory in memory if there is room, so that other users of the disk do not affect the times."""
+    memory = in_memory()
+    return memory if memory and shutil.disk_usage(memory).free > _ROOM_BYTES else None
 
 
 def _report(course: Course, calls: Calls) -> None:
     """Print the figures, and what is wrong."""
+    print(f"\n{'part':<60}{'seconds':>9}")
+    for part, seconds in course.progress.took:
+        print(f"{part:<60}{seconds:>9.1f}")
     print("", *calls.lines(), f"repeated, because a gateway restarted or was busy: {calls.repeated:,}", sep="\n")
     print(f"\n{'database':<52}{'submissions':>12}{'MB':>9}{'KB each':>9}")
     for name, size, count in course.sizes:

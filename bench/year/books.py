@@ -44,6 +44,11 @@ class Entry:
         return verdict_of(outcomes(self.source, self.cases))
 
     @property
+    def first(self) -> str:
+        """The verdict that its first run must have had."""
+        return verdict_of(outcomes(self.source, self.cases if self.before is None else self.before))
+
+    @property
     def passed(self) -> int:
         """How many of its tests must pass."""
         return sum(outcomes(self.source, self.cases) or ())

@@ -27,12 +27,13 @@ class Calls:
 
     Attributes:
         took_ms: how long each answered request took, by kind; a repeated one counts from its last attempt.
+        answered: how many these are.
         repeated: how often a request was repeated, because a gateway restarted or was busy.
     """
 
     def __init__(self, urls: Sequence[str], seed: int) -> None:
         self.took_ms: defaultdict[str, list[float]] = defaultdict(list)
-        self.repeated = 0
+        self.answered = self.repeated = 0
         self._random = random.Random(seed)
         self._urls = urls
         self._clients: list[httpx.AsyncClient] = []
@@ -94,6 +95,7 @@ class Calls:
         self._clients[number].cookies.clear()
         if answer.status_code not in allowed:
             raise WrongAnswerError(f"{method} {path}: {answer.status_code}: {answer.text[:300]}")
+        self.answered += 1
         self.took_ms[kind].append((time.perf_counter() - began) * 1000)
         return answer
 

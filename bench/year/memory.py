@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Final
 
-_POINTS = 10
+_POINTS: Final = 10
+_FLAT: Final = 0.05
+"""What grows by less than this share of itself counts as flat."""
+_ENOUGH_THOUSANDS: Final = 1.0
 
 
 @dataclass
@@ -43,7 +47,11 @@ class Memory:
         longest = max(lives, key=len, default=[])
         late = longest[len(longest) // 2 :]
         slope = slope_of(late)
-        return "too few samples" if slope is None else f"{slope:+.0f} over {late[-1][0] - late[0][0]:.1f} thousand"
+        over = late[-1][0] - late[0][0] if late else 0.0
+        if slope is None or over < _ENOUGH_THOUSANDS:
+            return "too short to tell"
+        word = "flat" if slope * over < _FLAT * late[0][1] else "GROWS"
+        return f"{word}: {slope:+.0f} over {over:.1f} thousand"
 
 
 def slope_of(points: Sequence[tuple[float, float]]) -> float | None:

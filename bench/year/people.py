@@ -21,8 +21,6 @@ _AT_ONCE: Final = 4
 """Logins."""
 _LOOKS: Final = 10
 """One submission in so many is looked at by its student."""
-_SAMPLE: Final = 50
-"""How many submissions are read whole in a check."""
 _PER_PAGE: Final = 100
 _RECONNECT_S: Final = 0.2
 _TOKEN_S: Final = 300 * 86_400
@@ -148,8 +146,12 @@ class People:
 
     # -- checks --------------------------------------------------------------------------------------
 
-    async def check(self, problems: Iterable[str], *, is_pruned: bool = False) -> None:
-        """Compare everything that the server shows with what the trial knows."""
+    async def check(self, problems: Iterable[str], sample: int, *, is_pruned: bool = False) -> None:
+        """Compare everything that the server shows with what the trial knows.
+
+        Args:
+            sample: how many submissions are read whole.
+        """
         token = await self.teacher()
         self._books.compare_list([row async for row in self._pages(token)])
         for problem in problems:
@@ -158,7 +160,7 @@ class People:
                 rows = (await self._calls.json("results", "GET", path, token=token))["results"]
                 self._books.compare_results(problem, which, rows, self.names)
         chosen = list(self._books.entries.values())
-        for entry in self._random.sample(chosen, min(_SAMPLE, len(chosen))):
+        for entry in self._random.sample(chosen, min(sample, len(chosen))):
             await self._read_whole(entry, token, is_pruned=is_pruned and entry.is_pruned)
 
     async def _pages(self, token: str) -> AsyncIterator[Any]:
@@ -184,5 +186,4 @@ class People:
         shown = await self._calls.json("status", "GET", path, token=token)
         runs = [each["final_status"] for each in shown.get("runs") or ()]
         if not is_pruned and entry.before is not None:
-            first = Entry(entry.user, entry.problem, entry.source, "", entry.before).expected
-            compare(f"the runs of {entry.number}", runs, [first, entry.expected])
+            compare(f"the runs of {entry.number}", runs, [entry.first, entry.expected])

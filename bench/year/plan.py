@@ -22,12 +22,16 @@ class Amounts:
     Attributes:
         submissions: in all three terms.
         corrected: how many of the first two are to the problem whose tests turn out to be wrong.
+        upgrades: in autumn and in spring, or fewer in a short year.
+        sample: how many submissions are read whole in a check.
     """
 
     students: int
     problems: int
     submissions: int
     corrected: int
+    upgrades: int = 2
+    sample: int = 50
 
     @property
     def terms(self) -> tuple[int, int, int]:

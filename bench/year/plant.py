@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,41 +37,51 @@ class Plant:
     Attributes:
         problems: the directory of the problems.
         urls: of the gateways.
+        commands: how many have ended.
 
     Args:
         older: the source of an older version, with which the year begins; None: with this one.
         cleanup_s: how often a worker looks for logs to pack.
+        workers: how many; the last one fetches from the database what it judges.
+        real: whether all processes are started, also where the tests could fork them.
     """
 
-    def __init__(self, folder: Path, redis: str, older: Path | None, cleanup_s: float) -> None:
+    def __init__(
+        self, folder: Path, redis: str, older: Path | None, cleanup_s: float, *, workers: int = 2, real: bool = True
+    ) -> None:
         self.folder = folder
         self.problems = folder / "problems"
         self.database = folder / "year.db"
         self._redis = redis
         self._source = older
         self._cleanup_s = cleanup_s
+        self._workers = workers
+        self._real = real
         self._ports = (free_port(), free_port())
         self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
+        self.commands = 0
         self._running: dict[str, Process] = {}
 
     # -- processes -----------------------------------------------------------------------------------
 
     @property
     def _env(self) -> dict[str, str]:
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("SUBCLI_", "COV"))}
-        paths = [str(path) for path in (self._source, _ROOT) if path is not None]
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("SUBCLI_", "COV", "PYTHON"))}
         env |= {"SUBCLI_DATABASE": f"sqlite:///{self.database}", "SUBCLI_REDIS": self._redis, "SUBCLI_SECRET_KEY": _KEY}
-        # The tests would start commands without their imports; these are to be real processes.
-        return {**env, "HOME": str(self.folder), "PYTHONPATH": ":".join(paths), "SUBCLI_TEST_PROCESSES": "real"}
+        env |= {"HOME": str(self.folder)}
+        if self._source is not None:
+            env["PYTHONPATH"] = str(self._source)
+        # The tests would fork commands that have imported this version.
+        return env | ({"SUBCLI_TEST_PROCESSES": "real"} if self._real else {})
 
     def _starts(self) -> dict[str, Callable[[], Process]]:
-        return {
-            "gateway 1": lambda: self._gateway(0),
-            "gateway 2": lambda: self._gateway(1),
-            "worker 1": lambda: self._worker("worker 1", str(self.problems)),
-            # It fetches from the database what it judges, if its version can.
-            "worker 2": lambda: self._worker("worker 2", *([str(self.problems)] if self._source else [])),
-        }
+        starts = {"gateway 1": lambda: self._gateway(0), "gateway 2": lambda: self._gateway(1)}
+        return starts | {name: partial(self._worker, name) for name in self.workers}
+
+    @property
+    def workers(self) -> list[str]:
+        """Their names."""
+        return [f"worker {number}" for number in range(1, self._workers + 1)]
 
     def _gateway(self, number: int) -> Process:
         name = f"gateway {number + 1}"
@@ -80,26 +91,30 @@ class Plant:
             words += ["--set-limit", f"{limit}=9999999"]
         return Process(name, [*(sys.executable, "-m", "subcli"), *words], self._env, self._log(name))
 
-    def _worker(self, name: str, *problems: str) -> Process:
-        words = [f"sqlite:///{self.database}", self._redis, str(self._cleanup_s), *problems]
-        return Process(name, [sys.executable, "-m", "bench.year.worker", *words], self._env, self._log(name))
+    def _worker(self, name: str) -> Process:
+        words = [f"sqlite:///{self.database}", self._redis, str(self._cleanup_s)]
+        if self._source is not None or name != self.workers[-1]:
+            words.append(str(self.problems))
+        env = self._env
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), str(_ROOT))))
+        return Process(name, [sys.executable, "-m", "bench.year.worker", *words], env, self._log(name))
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name.replace(' ', '-')}.log"
 
     async def start(self, *names: str) -> None:
-        """Start processes, by default all that do not run."""
-        for name, make in self._starts().items():
-            if name not in self._running and (not names or name in names):
-                process = make()
-                await process.start()
-                self._running[name] = process
+        """Start processes at the same time, by default all that do not run."""
+        starts = self._starts()
+        new = {name: starts[name]() for name in names or starts if name not in self._running}
+        async with asyncio.TaskGroup() as group:
+            for process in new.values():
+                group.create_task(process.start())
+        self._running |= new
 
     async def stop(self, *names: str) -> None:
-        """Stop processes with SIGTERM, by default all."""
-        for name in names or tuple(self._running):
-            if (process := self._running.pop(name, None)) is not None:
-                await process.stop()
+        """Stop processes with SIGTERM at the same time, by default all."""
+        ending = [self._running.pop(name) for name in names or tuple(self._running)]
+        await asyncio.gather(*(process.stop() for process in ending))
 
     async def upgrade(self) -> None:
         """Restart one process after the other, with this version."""
@@ -126,7 +141,9 @@ class Plant:
             SystemExit: its exit code is another one.
         """
         process = await self.started(*words, env=env)
-        return await ended(process, " ".join(words), allowed)
+        said = await ended(process, " ".join(words), allowed)
+        self.commands += 1
+        return said
 
     async def started(self, *words: str, env: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
         """Start `subcli`."""
@@ -161,9 +178,13 @@ class Plant:
             (found,) = connection.execute(f"SELECT count(*) FROM submissions WHERE {condition}").fetchone()
         return int(found)
 
+    def unjudged(self) -> int:
+        """How many submissions have no verdict."""
+        return self.count("final_status IS NULL")
+
     def unpacked(self) -> int:
         """How many logs are to be packed that are not."""
-        return self.count(f"NOT packed AND finished_at < {time.time() - _DAY_S}")
+        return self.count(f"NOT packed AND finished_at IS NOT NULL AND finished_at < {time.time() - _DAY_S}")
 
     def pass_days(self, days: float) -> None:
         """Move all times of submissions back, which is as if so many days had passed."""
