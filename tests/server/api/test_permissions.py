@@ -134,6 +134,7 @@ async def test_each_role_tries_everything(start: Any, role: Role, subtests: pyte
                     assert response.json()["detail"] == permissions.refusal(credential, call.action)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", Role)
 async def test_pages_of_each_role(start: Any, role: Role, subtests: pytest.Subtests) -> None:
     """They show what REST would, and to nobody more: a link shows one submission, without its code."""

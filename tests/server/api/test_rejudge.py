@@ -116,6 +116,7 @@ async def test_sockets(start: Any) -> None:
             assert (watcher.close_code, watcher.close_reason) == (code, reason)
 
 
+@pytest.mark.thorough
 async def test_a_client_follows_an_earlier_run(start: Any) -> None:
     """`subcli watch --run 1` shows the events that came then, with the verdict that they led to, and no others."""
     async with start(auth=True) as live:

@@ -72,6 +72,7 @@ def test_a_backup_while_others_write(tmp_path: Path) -> None:
         again.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backends", [("postgresql", "memory")], indirect=True)
 def test_a_backup_of_postgresql(database: str, postgres: Postgres, tmp_path: Path) -> None:
     """Made by the command that is named, restored by that in docs/deploy, also over the tables of a newer version."""
