@@ -161,6 +161,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         which = "" if self.judging is None else f" --run {self.judging}"
         return f"Judging goes on; `subcli watch {submission_id}{which}{self.for_server}` resumes watching."
 
+    def follow_up_of(self, submission_id: int) -> str | None:
+        """``follow_up``, or the command that shows the run that was followed: others would show the latest."""
+        if self.judging is None:
+            return self.follow_up
+        return f"subcli status {submission_id} --run {self.judging}{self.for_server}"
+
     def timed_out(self, hint: str = "") -> WatchTimeoutError:
         """The error for ``--timeout``."""
         return WatchTimeoutError(f"No verdict within {self.timeout:g} s.", hint=hint)
