@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +65,7 @@ async def live(amounts: Amounts, seed: int, *, older: bool, workers: int = 2, re
                 raise
             finally:
                 await plant.stop()
-                _report(course, calls)
+                _report(course, calls, plant.errors())
             return course
 
 
@@ -74,7 +75,7 @@ def _place() -> str | None:
     return memory if memory and shutil.disk_usage(memory).free > _ROOM_BYTES else None
 
 
-def _report(course: Course, calls: Calls) -> None:
+def _report(course: Course, calls: Calls, errors: Mapping[str, int]) -> None:
     """Print the figures, and what is wrong."""
     print(f"\n{'part':<60}{'seconds':>9}")
     for part, seconds in course.progress.took:
@@ -84,6 +85,9 @@ def _report(course: Course, calls: Calls) -> None:
     for name, size, count in course.sizes:
         print(f"{name:<52}{count:>12,}{size / 1e6:>9.1f}{size / 1e3 / max(1, count):>9.2f}")
     print("", *course.memory.lines(), sep="\n")
+    print(f"\nerrors that the processes logged: {sum(errors.values()):,}")
+    for said, count in errors.items():
+        print(f"{count:>8,} × {said}")
     books = course.books
     for sentence in (*books.lost[:_SHOWN], *books.differing[:_SHOWN]):
         print(f"WRONG: {sentence}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
@@ -28,6 +30,7 @@ _TIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "schema_changes": ("changed_at",),
 }
 """What is moved back when days pass, so that a year has room in minutes."""
+_ERROR: Final = re.compile(r"\S+ (?:ERROR|CRITICAL) (.*)")
 _SUFFIXES: Final = ("", "-wal", "-shm")
 
 
@@ -131,6 +134,11 @@ class Plant:
         """What the processes logged."""
         found = sorted(self.folder.glob("*.log"))
         return "".join(f"--- {log.name}\n{log.read_text(errors='replace')[-4000:]}" for log in found)
+
+    def errors(self) -> Counter[str]:
+        """How often the processes logged which error."""
+        lines = (line for log in self.folder.glob("*.log") for line in log.read_text(errors="replace").splitlines())
+        return Counter(found[1] for line in lines if (found := _ERROR.match(line)))
 
     # -- commands ------------------------------------------------------------------------------------
 
