@@ -86,7 +86,7 @@ $(VENV)/.oracle: pyproject.toml | $(BIN)/python
 	@$(PIP) --upgrade --target $(VENV)/oracle --group oracle
 	@touch $@
 
-trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing
+trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing, a year
 	$(BIN)/python -m bench.frozen_readers
 	$(BIN)/python -m bench.sent_away
 	$(BIN)/python -m bench.looks
@@ -96,6 +96,7 @@ trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the w
 	$(BIN)/python -m bench.default_validator
 	$(BIN)/python -m bench.packages
 	$(BIN)/python -m bench.floods
+	$(BIN)/python -m bench.year
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.backends import Postgres, RedisServer
 
+_HERE = Path(__file__).parent
+
 # Where it is set, each of the hundreds of processes that the tests start would compile the whole program anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -44,10 +46,9 @@ def pytest_unconfigure() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Processes side by side begin to collect with different folders: each finds compiled what another began with."""
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-    here = Path(__file__).parent
-    if worker and [(config.invocation_params.dir / each).resolve() for each in config.args] == [here]:
+    if worker and [(config.invocation_params.dir / each).resolve() for each in config.args] == [_HERE]:
         ignored = {Path(each).resolve() for each in config.getoption("ignore") or ()}
-        folders = sorted(each for each in here.iterdir() if each.is_dir() and each not in ignored)
+        folders = sorted(each for each in _HERE.iterdir() if each.is_dir() and each not in ignored)
         start = int(worker["workerid"].removeprefix("gw")) * len(folders) // int(worker["workercount"])
         config.args[:] = map(str, folders[start:] + folders[:start])
 
@@ -83,9 +84,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 def _mark_unmeasured(items: list[pytest.Item]) -> None:
     """`make coverage` does not measure what takes only lines that the rest takes too: measuring would take twice as
-    long. These are tests that are `thorough`, and all but the first set of a test's parameters."""
+    long. These are tests that are `thorough`, and all but the first set of a test's parameters.
+
+    Not those of the core: `make test-core` measures them, each line and branch.
+    """
     begun: set[str] = set()
     for item in items:
+        if item.path.relative_to(_HERE).parts[0] in ("core", "shared"):
+            continue
         function = item.nodeid.partition("[")[0]
         thorough = item.get_closest_marker("thorough")
         adds = thorough.kwargs.get("measured", False) if thorough else function not in begun

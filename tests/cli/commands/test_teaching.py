@@ -135,6 +135,16 @@ def test_a_list_of_an_older_server(judge: Judge, home: Path) -> None:
     assert here.out.getvalue() == "30\n29\n28\n27\n26\n"
 
 
+def test_a_list_of_a_retired_problem(judge: Judge, home: Path) -> None:
+    """Named by its id, which stands neither in the rows nor among the problems: the server has filtered by it."""
+    judge.answer = lambda call, given: (
+        (200, {"submissions": [row(5)]}) if given.get("problem") == "41" else (200, {"problems": []})
+    )
+    here = captured(home)
+    assert list_command.run(Common(server=judge.url, quiet=True), here.streams, 20, "41") == 0
+    assert here.out.getvalue() == "5\n"
+
+
 @pytest.mark.parametrize("cursor", ["5", "\x1b[2J", "", 7, None])
 def test_a_list_that_never_ends(judge: Judge, home: Path, cursor: object) -> None:
     """A server that repeats a cursor, or has none that is one, is not asked for ever."""

@@ -78,7 +78,7 @@ def add_home(router: APIRouter, services: Services, visitor: VisitorOf) -> None:
             has_points=any(row["points"] for row in rows),
             older=shown.next and filters.query(shown.next),
             # There is a feed of one's own submissions only.
-            live="" if cursor or found.identity is None else "poll" if for_all else "feed",
+            live="" if cursor or not found.may(Action.LIST_OWN) else "poll" if for_all else "feed",
         )
 
 
@@ -107,6 +107,8 @@ _NOTHING: Final = _Shown()
 async def _submissions(services: Services, identity: Identity, filters: _Filters, *, for_all: bool) -> _Shown:
     if filters.user and not for_all:
         raise HTTPException(403, refusal(identity.holder.credential, Action.READ_ANY))
+    if not identity.may(Action.LIST_OWN):
+        return _NOTHING
     wanted = Wanted(
         user=filters.user or None,
         all=for_all,
