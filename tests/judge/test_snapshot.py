@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -290,6 +292,28 @@ def test_too_many_files_are_refused(tree: Path, data: Path, monkeypatch: pytest.
     with pytest.raises(ProblemError, match="problems: has more than 50 files"), problem_shelf(tree, data):
         pass
     assert list(data.iterdir()) == []
+
+
+def test_what_there_is_no_room_for_is_not_copied(tree: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is mostly a hole takes no space, but a copy of it would take all. Other problems are not affected."""
+    shutil.copytree(tree / "sum", tree / "large")
+    replaced = PROBLEM.replace("700", "701").replace('"sum"', '"large"')
+    (tree / "large" / "problem.toml").write_text(replaced)
+    os.truncate(tree / "large" / "tests" / "wanted.txt", 1 << 43)
+    copied = snapshot._copy_file
+
+    def copy(path: str, *more: Any) -> None:
+        assert not path.endswith("large/tests/wanted.txt"), "the disk would be full"
+        copied(path, *more)
+
+    monkeypatch.setattr(snapshot, "_copy_file", copy)
+    with problem_shelf(tree, data) as taken:
+        assert set(taken.problems) >= {"sum"}
+        assert "large" not in taken.problems
+        (error,) = taken.broken
+        assert re.fullmatch(
+            r".*/large: it has [0-9,]+ MB, and there is no room for a copy: [0-9,]+ MB are free", str(error)
+        )
 
 
 # -- changes during the copy -------------------------------------------------------------------------------------
