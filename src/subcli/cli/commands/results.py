@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,8 +26,9 @@ COLUMNS: Final = (
 )
 """The columns of the CSV file, in order. New ones are added at the end."""
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a text for a formula (OWASP, "CSV Injection")."""
+_FORMULA: Final = re.compile(r"((?:^|[;\t|])[\s\"']*)([=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""What makes a spreadsheet take a text for a formula (OWASP, "CSV Injection"), wide characters included: at its
+beginning, or behind what separates cells elsewhere, such as where the comma is the decimal sign."""
 
 _PAGE: Final = 200
 
@@ -116,8 +118,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:.10g}" if isinstance(value, float) else str(value)
-    text = one_line(str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'\2", one_line(str(value)))
 
 
 def _quiet_line(row: Mapping[str, Any]) -> str:
