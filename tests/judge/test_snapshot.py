@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
@@ -270,6 +271,25 @@ def test_what_is_no_file_is_left_out(tree: Path, data: Path) -> None:
         assert taken.remarks == (f"{tree}/sum/tests/pipe is not copied: it is neither a file nor a directory",)
         assert sorted(os.listdir(root / "tests")) == ["run.py", "wanted.txt"]
         assert sorted(os.listdir(root.parent)) == ["common", "sum"]
+
+
+def test_what_is_no_file_keeps_no_problem_out(tree: Path, data: Path) -> None:
+    """Beside the problems as well: an editor's socket, or a pipe, where a problem was or the languages would be."""
+    os.mkfifo(tree / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tree / "socket"))
+    with problem_shelf(tree, data) as taken:
+        assert "sum" in taken.problems
+        assert taken.remarks == tuple(
+            f"{tree}/{name} is not copied: it is neither a file nor a directory" for name in ("pipe", "socket")
+        )
+        (tree / "pipe").unlink()
+        shutil.rmtree(tree / "common")
+        os.mkfifo(tree / "common")
+        for _ in range(2):
+            taken.look()
+        assert sorted(os.listdir(taken.path / "own")) == ["sum"]
+        assert len(taken.remarks) == 2
 
 
 def test_data_directory_may_be_among_the_problems(tree: Path) -> None:

@@ -264,7 +264,8 @@ class Mirror:
                     self._write(root + path, entry, f"{draft}{path}", remarks)
                 if self._scan(root) == found:
                     _discard(self.target / name)
-                    if found:
+                    # Of a pipe there is none.
+                    if os.path.lexists(draft):
                         draft.rename(self.target / name)
                     self._remarks[name] = remarks
                     return found or None
