@@ -65,14 +65,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
 UNMEASURED = {"simulation", "fuzz", "cluster", "test_corpus.py"}
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """`make coverage` does not measure what would take far longer, or whose processes it cannot measure: it takes only
-    lines that the rest takes too."""
-    thorough = item.get_closest_marker("thorough")
-    if (thorough and not thorough.kwargs.get("measured")) or UNMEASURED & set(item.path.parts):
-        item.add_marker(pytest.mark.unmeasured)
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Pauses coverage.py during what is `unmeasured`, here and in the processes that it starts."""
@@ -89,6 +81,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         os.environ.update(kept)
 
 
+def _mark_unmeasured(items: list[pytest.Item]) -> None:
+    """`make coverage` does not measure what takes only lines that the rest takes too: measuring would take twice as
+    long. These are tests that are `thorough`, and all but the first set of a test's parameters."""
+    begun: set[str] = set()
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        thorough = item.get_closest_marker("thorough")
+        adds = thorough.kwargs.get("measured", False) if thorough else function not in begun
+        if not adds or UNMEASURED & set(item.path.parts):
+            item.add_marker(pytest.mark.unmeasured)
+        else:
+            begun.add(function)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A default run leaves out `thorough`. Where several run side by side, what waits is spread over the first half, so
@@ -97,6 +103,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    _mark_unmeasured(items)
     if hasattr(config, "workerinput"):
         mixed = sorted(items, key=lambda item: (zlib.crc32(item.nodeid.encode()), item.nodeid))
         long = [item for item in mixed if item.get_closest_marker("long")]

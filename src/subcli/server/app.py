@@ -120,8 +120,9 @@ def create_app(
         redoc_url=None,
     )
     app.state.services = services
-    app.include_router(make_router(services), prefix="/api")
-    app.include_router(make_pages(services))
+    # Not by `include_router`, which builds each route once more at its first request.
+    app.router.routes += make_router(services).routes
+    app.router.routes += make_pages(services).routes
     add_health(app, services)
     add_upgrade_required(app)
     add_error_handlers(app)

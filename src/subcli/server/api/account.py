@@ -30,7 +30,7 @@ _MAX_BODY_BYTES: Final = 16 * 1024
 
 def make_account_router(services: Services, auth: AuthServices, current: _Current) -> APIRouter:
     """The routes of one's own account; a login is needed for all of them."""
-    router = APIRouter(prefix="/auth", tags=["auth"])
+    router = APIRouter(prefix="/api/auth", tags=["auth"])
     changing = allowed(services, current, Action.OWN_ACCOUNT, services.watch_tokens, "tokens")
     _add_machine_tokens(router, services, auth, changing)
     _add_password(router, auth, changing)

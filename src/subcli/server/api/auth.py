@@ -107,8 +107,8 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def make_auth_router(services: Services, current: _Current) -> APIRouter:
-    """The routes under `/auth`; in demo mode a single one that explains why there are none."""
-    router = APIRouter(prefix="/auth", tags=["auth"])
+    """The routes under `/api/auth`; in demo mode a single one that explains why there are none."""
+    router = APIRouter(prefix="/api/auth", tags=["auth"])
     if services.auth is None:
         _add_demo_notice(router)
     else:

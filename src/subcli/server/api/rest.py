@@ -78,8 +78,8 @@ IdempotencyKey = Annotated[
 
 
 def make_router(services: Services) -> APIRouter:
-    """All routes."""
-    router = APIRouter()
+    """All routes under `/api`."""
+    router = APIRouter(prefix="/api")
     current = current_identity(services)
     _add_problems(router, services)
     _add_submissions(router, services, current)
@@ -87,8 +87,8 @@ def make_router(services: Services) -> APIRouter:
     add_rejudge(router, services, current, _slug_of)
     add_results(router, services, current, _slug_of)
     if services.auth is not None:
-        router.include_router(make_account_router(services, services.auth, current))
-    router.include_router(make_auth_router(services, current))
+        router.routes += make_account_router(services, services.auth, current).routes
+    router.routes += make_auth_router(services, current).routes
     return router
 
 
