@@ -148,6 +148,13 @@ MESSAGES = [
 ]
 
 
+def count() -> int:
+    """How many values are tried, with all of them."""
+    addresses = len(PATHS) + len(PARAMETERS) + len(CHANGES) + len(SOCKETS)
+    fields = sum(len(each) + 1 for each in BODIES.values())
+    return addresses * len(IN_ADDRESSES) + (fields + len(MESSAGES)) * len(IN_JSON)
+
+
 @pytest.fixture
 async def live(start: Callable[..., Any]) -> AsyncIterator[Any]:
     """A server where somebody who may see everything is logged in, with a submission that has ended."""
