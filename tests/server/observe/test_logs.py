@@ -64,7 +64,9 @@ def test_text_lines(written: Any) -> None:
     with logs.log_context(request="r1"):
         logging.getLogger("subcli.test").warning("path %s", "/x\n2026 ERROR forged\x1b[2J\u202e\u3164\U000e0041\ud800")
     (line,) = stream.getvalue().splitlines()
-    assert " WARNING subcli.test: path /x\\x0a2026 ERROR forged\\x1b[2J\\u202e\\u3164\\U000e0041\\ud800 request=r1" in line
+    assert (
+        " WARNING subcli.test: path /x\\x0a2026 ERROR forged\\x1b[2J\\u202e\\u3164\\U000e0041\\ud800 request=r1" in line
+    )
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
