@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -152,6 +153,7 @@ def test_frames_that_come_together_are_received_like_each_alone(
 # -- messages -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @fuzz
 @given(frames)
 def test_frame_is_message_or_malformed(frame: str | bytes) -> None:
@@ -172,6 +174,7 @@ def test_frame_is_message_or_malformed(frame: str | bytes) -> None:
     assert type(again) is type(message)
 
 
+@pytest.mark.thorough
 @fuzz
 @given(messages.map(written))
 def test_plain_frames_are_read_like_all_others(frame: str) -> None:
@@ -206,6 +209,7 @@ def test_encoding_round_trips(value: Any) -> None:
 # -- the watch ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @fuzz
 @given(st.lists(frames | messages.map(written), max_size=40))
 def test_watch_accepts_any_input(sequence: list[str | bytes]) -> None:
@@ -314,6 +318,7 @@ snapshots = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.thorough
 @fuzz
 @given(snapshots, st.lists(rows | values, max_size=6), st.none() | st.lists(messages | values, max_size=6))
 def test_any_snapshot_is_read(snapshot: dict[str, Any], tests: list[Any], log: list[Any] | None) -> None:

@@ -166,6 +166,7 @@ def test_masked_frame_ends_the_connection_at_once(frame: bytes) -> None:
     asyncio.run(trial())
 
 
+@pytest.mark.thorough
 def test_large_frame_in_tiny_segments() -> None:
     """What came of it is joined once, not copied again with each byte: 500 GB."""
 

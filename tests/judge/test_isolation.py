@@ -32,6 +32,7 @@ async def test_correct_node_passes(run: Run, node: MakeNode, tiny: MakeProblem) 
     assert (await run(tiny(), node())).verdict == "passed"
 
 
+@pytest.mark.thorough
 async def test_solution_that_patches_pytest_changes_nothing(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """A solution is another process; it can only patch its own pytest."""
     forge = """
@@ -92,6 +93,7 @@ def test_dumpable(make_cluster):
     assert (await run(tiny(tests), node())).verdict == "passed"
 
 
+@pytest.mark.thorough
 async def test_environment_of_a_solution_is_clean(
     run: Run, node: MakeNode, tiny: MakeProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:

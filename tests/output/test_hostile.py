@@ -147,6 +147,7 @@ def test_nothing_harmful_reaches_the_terminal(
     check_harmless(tape.getvalue())
 
 
+@pytest.mark.thorough
 @BOUNDED
 @given(EVENTS, TEXTS, TEXTS, SUMMARIES)
 def test_nothing_harmful_reaches_a_log(
@@ -161,6 +162,7 @@ def test_nothing_harmful_reaches_a_log(
     assert "\r" not in tape.getvalue()
 
 
+@pytest.mark.thorough
 @BOUNDED
 @given(EVENTS, TEXTS, SIZES)
 def test_no_line_of_a_frame_is_wider_than_the_terminal(
@@ -186,6 +188,7 @@ def test_no_line_of_a_frame_is_wider_than_the_terminal(
             assert "\n" not in line.text
 
 
+@pytest.mark.thorough
 @BOUNDED
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS), ANYTHING), max_size=4))
 def test_nothing_harmful_reaches_the_terminal_from_a_snapshot(rows: list[dict[str, Any]]) -> None:
@@ -234,6 +237,7 @@ def test_hostile_names_do_not_move_other_rows(encoding: str) -> None:
         view.close()
 
 
+@pytest.mark.thorough
 def test_cost_of_a_frame_does_not_grow_with_its_texts() -> None:
     """Of a long text, only as much is processed as can be shown: a megabyte takes no more calls than 10 kB,
     but for a few that depend on what is cached."""

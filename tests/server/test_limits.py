@@ -152,6 +152,7 @@ async def test_submitting_too_often(start: Callable[..., Any]) -> None:
 READS = ["", "/{id}", "/{id}/tests", "/{id}/events"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("limit", "policy", "method", "paths"),
     [
@@ -178,6 +179,7 @@ async def test_asking_too_often(
         assert (await live.http.request(method, asked[0])).status_code != 429
 
 
+@pytest.mark.thorough
 async def test_connecting_too_often(start: Callable[..., Any]) -> None:
     """4029 with `retry_after=`, across submissions. Other users are not affected."""
     async with start(auth=True, connects=3, rate_window_s=60.0) as live:

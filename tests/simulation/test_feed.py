@@ -36,6 +36,7 @@ RARE = {
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "first",
     [

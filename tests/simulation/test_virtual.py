@@ -39,6 +39,7 @@ def test_deadlock_is_detected() -> None:
         run(main())
 
 
+@pytest.mark.thorough
 def test_busy_loop_is_detected() -> None:
     """Without a wait, time would never advance."""
 
@@ -55,6 +56,7 @@ def test_busy_loop_is_detected() -> None:
         run(main())
 
 
+@pytest.mark.thorough
 def test_snapshot_of_many_results_is_small() -> None:
     """After 100,000 results it is as large as after a few hundred; the counts are complete."""
     watch = Watch(7)

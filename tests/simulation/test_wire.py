@@ -12,6 +12,7 @@ CHUNK = 100
 BY_DEFAULT = SCHEDULES // 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "first",
     [

@@ -9,6 +9,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from .conftest import needs
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +25,7 @@ SHARE = (
 )
 
 
+@pytest.mark.thorough
 def test_wheel(tmp_path: Path) -> None:
     """After installation, `man subcli` finds its page, and `subcli completion` prints each script."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]

@@ -89,6 +89,7 @@ def test_cause(make_cluster, cause):
 """
 
 
+@pytest.mark.thorough
 async def test_every_cause_is_recognised(run: Run, tiny: MakeProblem) -> None:
     """The right category and symptom, and the line of the user's own file, marked in an excerpt."""
     functions = "".join(
@@ -212,6 +213,7 @@ async def test_build_that_fails_without_a_compiler_error(run: Run, tiny: MakePro
     assert "no luck today" in judged.analysis["analysis"]
 
 
+@pytest.mark.thorough
 async def test_submission_without_a_main_file(run: Run, tiny: MakeProblem) -> None:
     """The message names the expected file."""
     judged = await run(tiny(), {"a.py": "", "b.py": ""})
@@ -219,6 +221,7 @@ async def test_submission_without_a_main_file(run: Run, tiny: MakeProblem) -> No
     assert "'node.py'" in judged.analysis["error"]
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 @pytest.mark.parametrize(
     ("source", "category", "said", "line"),
@@ -270,6 +273,7 @@ def test_operators_rule_comes_first() -> None:
     assert (analysis.category, analysis.analysis) == ("mine", "Mine: silent in python.")
 
 
+@pytest.mark.thorough
 async def test_installed_rule_is_found(
     run: Run, tiny: MakeProblem, node: MakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

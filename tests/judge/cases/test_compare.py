@@ -123,6 +123,7 @@ def test_oddly_written_numbers_are_read_together(odd: str, monkeypatch: pytest.M
         assert compare(output, answer * (len(output.split()) // len(answer.split())), wide) is None
 
 
+@pytest.mark.thorough
 def test_numbers_are_those_of_the_c_library() -> None:
     """Every short text is a number if `scanf` reads the whole of it, and the same one."""
     words = ["".join(each) for length in range(1, 6) for each in product("05.exp+-", repeat=length)]

@@ -167,6 +167,7 @@ def test_mistakes(tmp_path: Path, files: dict[str, str], table: str, complaint: 
         load_problem(write(tmp_path, files, table))
 
 
+@pytest.mark.thorough
 def test_many_groups_that_require_each_other(tmp_path: Path) -> None:
     """Each is looked at once, however many ways lead to it, and however long they are."""
     names = [f"g{number}" for number in range(1_100)]

@@ -243,6 +243,7 @@ def test_hostile_text_takes_linear_time(parse: Callable[[str], Report], text: st
     assert parse(text).results
 
 
+@pytest.mark.thorough
 def test_hostile_jest_takes_linear_time() -> None:
     """Its texts are of the solution's making, too."""
     for text in (" " * _LONG, "\n" * _LONG, "\x1b[" * (_LONG // 8), "Expected:" * (_LONG // 9), "at \n" * (_LONG // 4)):

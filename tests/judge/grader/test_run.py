@@ -35,6 +35,7 @@ def make(root: Path, driver: str = DRIVER, results: str = "results.json", more: 
     return load_problem(root)
 
 
+@pytest.mark.thorough
 async def test_points_come_from_the_grader(run: Run, tmp_path: Path) -> None:
     """All points pass; half of them fail, and both figures are told."""
     problem = make(tmp_path)
@@ -45,6 +46,7 @@ async def test_points_come_from_the_grader(run: Run, tmp_path: Path) -> None:
     assert (summary["score"], summary["max_score"]) == (2, 4)
 
 
+@pytest.mark.thorough
 async def test_tap_is_read_from_stdout(run: Run, tmp_path: Path) -> None:
     """With `results = "tap"` nothing is written to a file."""
     driver = "import solution\nprint('1..1')\nprint('ok 1 - two' if solution.double(1) == 2 else 'not ok 1 - two')\n"
@@ -109,6 +111,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_problem(tmp_path)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 async def test_in_a_sandbox_it_works_in_a_copy(tmp_path: Path) -> None:
     """The solution's directory is read-only there."""
@@ -174,6 +177,7 @@ SANDBOXES = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.thorough
 @SANDBOXES
 async def test_a_pytest_homework_as_it_is(tmp_path: Path, sandbox: bool) -> None:
     """The judge's own pytest is there, a single file keeps its name, and tools may lock files."""
@@ -271,6 +275,7 @@ def test_check_judges_a_solution_of_several_files(tmp_path: Path) -> None:
         load_problem(tmp_path)
 
 
+@pytest.mark.thorough
 def test_check_accepts_a_template_that_does_not_link_yet(tmp_path: Path) -> None:
     """The tests of a grader call what is still to be written."""
     grader = 'files = ["t.c"]\ncommand = ["cc", "t.c", "hw.c"]\nresults = "unity"'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from subcli.judge.harness import Message, Network
 from tests.judge.judging import MakeProblem, Run
 
@@ -63,6 +65,7 @@ def test_rules_drop_messages_until_they_are_removed() -> None:
     assert [message.type for message in network.due(1)] == ["heartbeat", "vote"]
 
 
+@pytest.mark.thorough
 async def test_cluster_kills_restarts_saves_and_delivers(run: Run, tiny: MakeProblem) -> None:
     """What was saved comes back in init; the rest, and what was on its way to a dead node, is lost."""
     tests = """

@@ -115,6 +115,7 @@ def test_a_problem_without_a_network_has_no_servers(plan: NodePlan) -> None:
         HttpServer(dataclasses.replace(plan, network=False), Allowance())
 
 
+@pytest.mark.thorough
 def test_all_servers_of_a_test_have_one_bound(plan: NodePlan) -> None:
     """10 MB of each are too much: the judge's process has both."""
     allowance = Allowance()
@@ -164,6 +165,7 @@ def test_dies(make_server):
 """
 
 
+@pytest.mark.thorough
 async def test_a_server_in_a_sandbox(tiny: MakeProblem) -> None:
     """Listens on a loopback of its own, and the tests reach it all the same."""
     found = probe(cpus=1.0)

@@ -463,6 +463,7 @@ def say(): return "a"
 """
 
 
+@pytest.mark.thorough
 async def test_tests_import_the_solution_by_its_name(tiny: MakeProblem, run: Run) -> None:
     """Tests that were written for something else run as they are, and each shows what was wrong."""
     judged = await run(tiny(TESTS), LEARNER)

@@ -199,6 +199,7 @@ def f(frame):
 )
 
 
+@pytest.mark.thorough
 def test_frames_are_data(modules: Callable[..., Modules]) -> None:
     """What a solution writes itself, in step with the protocol, is a value or an exception of its own, or a fault."""
     used = modules(SPEAKER)

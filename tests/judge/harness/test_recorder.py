@@ -155,6 +155,7 @@ def test_long_and_deep_bodies_become_text() -> None:
         assert len(message.body) < 1_200
 
 
+@pytest.mark.thorough
 def test_bounded_whatever_happens() -> None:
     """Of a long run, what is near to the violation is kept, what broke the rule, and who was up before."""
     run = Run()
@@ -203,6 +204,7 @@ async def traces(problem: Problem, source: str, *only: str) -> tuple[list[RunTra
     return found, [event for event in events if event["type"] != RUN_TRACE]
 
 
+@pytest.mark.thorough
 async def test_trace_of_a_failure(election: Problem, solution: Callable[[str], str]) -> None:
     """It names its seed and its inputs, the messages that broke the rule, and the lines that sent them."""
     only = "test_election.py::test_split_vote"
@@ -239,6 +241,7 @@ async def test_only_who_wants_traces_gets_them(election: Problem, solution: Call
     assert "has_trace" not in result
 
 
+@pytest.mark.thorough
 async def test_trace_of_a_node_that_died(tiny: MakeProblem, node: MakeNode) -> None:
     """No message broke a rule: the moment is when the test noticed, and the node is named. Paths of ours are hidden."""
     problem = tiny()
@@ -254,6 +257,7 @@ async def test_trace_of_a_node_that_died(tiny: MakeProblem, node: MakeNode) -> N
     assert not can_replay(problem)
 
 
+@pytest.mark.thorough
 async def test_only_some_tests(election: Problem, solution: Callable[[str], str]) -> None:
     """As in a replay: the others are not even announced."""
     only = ("test_election.py::test_leader_election", "test_election.py::test_split_vote")
@@ -304,6 +308,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.thorough
 async def test_each_failing_seed_gives_the_same_violation(tiny: MakeProblem) -> None:
     """Delays, losses, reordering, the nodes' own random numbers: everything follows from the seed."""
     count = 5

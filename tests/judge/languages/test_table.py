@@ -123,6 +123,7 @@ def test_single_file_is_named_as_its_language_wants(
     assert table.language(language).name_of_single(submitted, text) == judged
 
 
+@pytest.mark.thorough
 def test_hostile_sources_take_no_time() -> None:
     """What looks for a main function reads each character a bounded number of times."""
     java = table.language("java")

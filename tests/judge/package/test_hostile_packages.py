@@ -108,6 +108,7 @@ def test_latex_reads_no_file(decoy: Path, macro: str, monkeypatch: pytest.Monkey
         assert DECOY not in to_markdown(text) + title_of(text)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "latex",
     [

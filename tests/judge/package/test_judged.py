@@ -226,6 +226,7 @@ def test_a_check_agrees_with_every_directory(tmp_path: Path, name: str) -> None:
     assert programs <= {what for what, check in found.items() if not check.skipped}
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
 def test_what_was_built_for_one_submission_serves_the_next_in_its_sandbox(tmp_path: Path) -> None:
     """There each submission has a user of its own, who can start what another one has built."""
@@ -240,6 +241,7 @@ def test_what_was_built_for_one_submission_serves_the_next_in_its_sandbox(tmp_pa
     assert [check.detail for check in report.checks if not check.ok] == []
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
 def test_files_of_a_case_in_a_sandbox(tmp_path: Path) -> None:
     """They are there for this case alone, whatever a program does with them."""
@@ -248,6 +250,7 @@ def test_files_of_a_case_in_a_sandbox(tmp_path: Path) -> None:
     assert [check.detail for check in report.checks if not check.ok] == []
 
 
+@pytest.mark.thorough
 def test_a_check_says_where_it_disagrees_and_infers_the_time_limit(tmp_path: Path) -> None:
     files = {"submissions/accepted/a.py": ECHO, "submissions/wrong_answer/b.py": ECHO}
     found = checked(tmp_path, files)

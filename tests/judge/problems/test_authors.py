@@ -89,6 +89,7 @@ def author(tmp_path: Path) -> Author:
     return make
 
 
+@pytest.mark.thorough
 def test_good_problem_passes_all_checks(author: Author) -> None:
     """The template starts and fails, the reference solution passes, the others fail as declared."""
     report = check_problem(author())
@@ -105,6 +106,7 @@ def test_good_problem_passes_all_checks(author: Author) -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_mistakes_of_an_author_are_found(author: Author) -> None:
     """Each by the check that is meant for it, with what it saw."""
     root = author(
@@ -273,6 +275,7 @@ def test_scaffold() -> None:
         scaffold(problems["lru-cache"], "cobol")
 
 
+@pytest.mark.thorough
 def test_local_tests_run_on_a_python_file(tmp_path: Path) -> None:
     """The tests that `init` provides take `lru.py` as it is; without a name they ask for one."""
     root = load_problems()["lru-cache"].root

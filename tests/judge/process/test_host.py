@@ -214,6 +214,7 @@ async def test_a_program_has_its_limits(tmp_path: Path, memory: int) -> None:
         assert stack == b"%d\n" % (hard[0] // 1024)
 
 
+@pytest.mark.thorough
 async def test_endless_computing_ends_by_the_limit_of_the_processor(tmp_path: Path) -> None:
     """By SIGXCPU, which says why."""
     async with hosting(tmp_path) as (process, _):
@@ -246,6 +247,7 @@ async def test_how_a_program_ended_is_told(
         assert (ran.code, await errors.end()) == (code, complaint)
 
 
+@pytest.mark.thorough
 async def test_what_a_program_used_is_told(tmp_path: Path) -> None:
     """Its processor time and that of all that it started, the time that passed, and the largest of its processes."""
     script = "import os, sys, time; kept = b'x' * 60_000_000; time.sleep(0.3)"

@@ -76,6 +76,7 @@ async def test_failed_allocation(run: Run, tiny: MakeProblem, node: MakeNode) ->
     assert judged.analysis["location"] == {"file": "node.py", "line": 4}
 
 
+@pytest.mark.thorough
 async def test_memory_limit_of_the_watchdog(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """If the address space is not limited, the memory in use is measured and the solution is killed."""
     source = node("kept = []\ndef fill():\n    while True:\n        kept.append(b'x' * 1_000_000)\n", tick="fill()")
@@ -84,6 +85,7 @@ async def test_memory_limit_of_the_watchdog(run: Run, tiny: MakeProblem, node: M
     assert "more than the limit of 64 MB" in judged.analysis["error"]
 
 
+@pytest.mark.thorough
 async def test_memory_of_all_processes_together(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Each node keeps to its own limit, and all of them together exceed the submission's."""
     tests = "def test_four(make_cluster):\n    make_cluster(4).run(1_000)\n"

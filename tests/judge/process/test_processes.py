@@ -253,6 +253,7 @@ def program(code: str) -> subprocess.Popen[bytes]:
     return child
 
 
+@pytest.mark.thorough
 def test_processor_time_counts_children_that_were_waited_for() -> None:
     """In seconds: its own, in its own code and in the kernel's, and theirs."""
     code = """

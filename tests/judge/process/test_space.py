@@ -59,6 +59,7 @@ def on_a_small_disk(size: int, directory: Path, script: str, *words: str) -> lis
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_a_build_without_space_is_the_judges_fault(tmp_path: Path) -> None:
     """The compiler's words are true, but not about the submission."""
@@ -69,6 +70,7 @@ def test_a_build_without_space_is_the_judges_fault(tmp_path: Path) -> None:
     assert events[-1]["final_status"] == "error"
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_a_compile_error_on_a_small_disk_is_the_submissions(tmp_path: Path) -> None:
     """Little space alone excuses nothing."""
@@ -76,6 +78,7 @@ def test_a_compile_error_on_a_small_disk_is_the_submissions(tmp_path: Path) -> N
     assert events[-1]["final_status"] == "build_failed"
 
 
+@pytest.mark.thorough
 def test_tests_without_space_are_the_judges_fault(tmp_path: Path) -> None:
     """Without a sandbox a solution writes to the judge's disk."""
     events = on_a_small_disk(1_400_000, tmp_path, WRITER)

@@ -41,6 +41,7 @@ def about(events: list[Event], test_id: str) -> str:
     return "\n".join(str(event) for event in events if event.get("test_id") == test_id)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("world", "identity"), IDENTITIES, indirect=["world"])
 def test_nothing_is_forged(world: World, identity: str, subtests: pytest.Subtests) -> None:  # noqa: F811

@@ -158,6 +158,7 @@ async def test_each_way_to_end_has_its_outcome(run: Run, tmp_path: Path, below: 
     assert below() == []
 
 
+@pytest.mark.thorough
 async def test_answers_that_are_only_examples(run: Run, tmp_path: Path) -> None:
     """What differs from an example is neither right nor wrong; what is wrong without it fails."""
     every = (
@@ -210,6 +211,7 @@ WORDS = {"0": "ok 3 numbers", "1": "wrong answer 1st numbers differ", "2": "wron
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scores", [False, True])
 async def test_a_checker_of_testlib(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, scores: bool
@@ -240,6 +242,7 @@ async def test_a_checker_of_testlib(
     assert ("the checker gave points, and `scores = true` does not say that it may" in caplog.text) is not scores
 
 
+@pytest.mark.thorough
 async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:
     """A program that computes too long and one that waits too long exceed the limit, and say which.
 
@@ -252,6 +255,7 @@ async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:
     assert "had not ended after 1.4 s" in by_name(judged)["wait"]["message"]
 
 
+@pytest.mark.thorough
 async def test_groups_are_scored_and_stop_at_a_failure(run: Run, tmp_path: Path) -> None:
     """What comes after a failure in its group is skipped; the sum of the groups is the score of the submission."""
     first = (
@@ -371,6 +375,7 @@ async def test_a_checker_that_does_not_build_is_built_once(
     assert "0 and 2 more: check.py cannot be built: " in caplog.text
 
 
+@pytest.mark.thorough
 async def test_what_many_cases_lack_is_said_once(run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A checker that fails on each case in another way is quoted for some of them; the others are counted."""
     (tmp_path / "check.py").write_text("import sys\nsys.exit(open(sys.argv[1]).read())\n")
@@ -400,6 +405,7 @@ async def test_what_cannot_be_read_is_the_judges_fault(run: Run, tmp_path: Path)
     assert judged.verdict == "error"
 
 
+@pytest.mark.thorough
 async def test_a_program_without_its_host_fails(run: Run, tmp_path: Path, below: Below) -> None:
     """Without a sandbox a program can end what started it: it fails, is ended as well, and the next case is judged."""
     every = (

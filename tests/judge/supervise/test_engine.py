@@ -52,6 +52,7 @@ async def test_killed_supervisor_is_the_judges_fault(tiny: MakeProblem, node: Ma
     await _until(lambda: not _alive([process.pid for process in started]))
 
 
+@pytest.mark.thorough
 async def test_killed_server_ends_the_judging(tiny: MakeProblem, node: MakeNode, tmp_path: Path) -> None:
     """After kill -9 of the process that called judge(), the supervisor sees its socket end and cleans up."""
     problem = tiny(LONG)
@@ -239,6 +240,7 @@ def _alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text()]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "changed",
     [

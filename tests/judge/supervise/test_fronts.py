@@ -70,6 +70,7 @@ check("arguments", said == words, said)
     await _passes(run, tiny, tests, "for word; do printf '%s|' \"$word\"; done\n")
 
 
+@pytest.mark.thorough
 async def test_ends_as_the_solution_ends(run: Run, tiny: MakeProblem) -> None:
     """With its exit code, or by its signal."""
     tests = """
@@ -106,6 +107,7 @@ while :; do sleep 0.01; done
     await _passes(run, tiny, tests, source)
 
 
+@pytest.mark.thorough
 async def test_runs_may_overlap(run: Run, tiny: MakeProblem) -> None:
     """Each gets its own streams and its own code, even if two share the FIFO for their answers."""
     tests = """
@@ -141,6 +143,7 @@ check("a shell stands for each", seen[0][0] == "solution", seen)
     await _passes(run, tiny, tests, "echo $PPID\nread end\n")
 
 
+@pytest.mark.thorough
 async def test_where_streams_cannot_be_taken(
     run: Run, tiny: MakeProblem, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -275,6 +275,7 @@ async def test_test_that_takes_long_is_named_while_it_runs(
     assert [event["type"] for event in seen] == ["status_update", "test_result", "test_result"]
 
 
+@pytest.mark.thorough
 def test_traces_are_told_like_everything_else(results: Results, seen: list[Event]) -> None:
     """Before the result, which names the seed; only with full feedback; and only as long as there is room."""
     noise = "".join(chr(33 + (number * number * 7919) % 90) for number in range(60_000))

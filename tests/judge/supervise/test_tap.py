@@ -436,6 +436,7 @@ for number in range(6):
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["stdout=subprocess.PIPE", "stdout=subprocess.PIPE, start_new_session=True"])
 @pytest.mark.parametrize("keep", [True, False])
 async def test_what_a_test_leaves_running_is_gone_when_the_next_one_starts(
@@ -515,6 +516,7 @@ print("x" * 5_000_000)
     assert max(len(json.dumps(event)) for event in judged.events) < 1_000
 
 
+@pytest.mark.thorough
 async def test_slow_reader_loses_no_results(tiny: MakeProblem) -> None:
     """While nobody reads, the judge goes on; afterwards all results are there."""
     tests = "for n in range(1, 3001):\n    print(f'ok {n} - {\"x\" * 200}')\nprint('1..3000')\n"

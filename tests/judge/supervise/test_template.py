@@ -54,6 +54,7 @@ async def _template(tmp_path: Path) -> None:
     supervisor.close()
 
 
+@pytest.mark.thorough
 async def test_all_judgings_share_one_template(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """No interpreter is started for a supervisor: each is a fork, made in no time."""
     template = template_pid()
@@ -92,6 +93,7 @@ async def test_template_keeps_nothing_of_a_judging(tmp_path: Path) -> None:
     assert descendants(template) == []
 
 
+@pytest.mark.thorough
 async def test_killed_template_is_replaced(run: Run, tiny: MakeProblem, node: MakeNode, tmp_path: Path) -> None:
     """What it has forked goes on, and its end is seen; the next judging gets another template."""
     template = template_pid()
@@ -142,6 +144,7 @@ def test_process():
 """
 
 
+@pytest.mark.thorough
 async def test_pytest_is_a_fork(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """No submission waits for pytest to be imported; and none has anything of another one, such as random numbers."""
     problem = tiny(ASKS)
@@ -187,6 +190,7 @@ async def test_pytest_ends_with_its_supervisor(tiny: MakeProblem, tmp_path: Path
     await _until(lambda: is_ending(tester))
 
 
+@pytest.mark.thorough
 def test_modules_that_only_a_fork_has(tmp_path: Path) -> None:
     """A solution's module of the same name is still what tests import."""
     (tmp_path / "told.py").write_text(
@@ -211,6 +215,7 @@ print(json.dumps(sorted(sys.modules)))
     assert found[0] - found[1] - {"subcli"} <= PRELOADED
 
 
+@pytest.mark.thorough
 def test_supervisor_imports_nothing_for_itself(tmp_path: Path) -> None:
     """What the supervisors of every runner need is imported in the template, where it is paid for once."""
     script = """

@@ -46,12 +46,13 @@ class Job:
     def __init__(self, tmp_path: Path, locate: Locate = lambda name: f"src/{name}") -> None:
         self.raw = io.BytesIO()
         self.summary = tmp_path / "summary.md"
+        self.outputs = tmp_path / "outputs"
         self.stdout = CommandSafeStream(self.raw, json=False, encoding="utf-8")
         self.err = io.StringIO()
         console = make_console(self.stdout, {"COLUMNS": "120"})
         clock = Clock()
         plain = PlainView(console, make_console(self.err, {}), clock)
-        self.view = GithubView(plain, self.stdout, self.summary, locate, self.err)
+        self.view = GithubView(plain, self.stdout, self.summary, locate, self.err, self.outputs)
         self.stage = Stage(self.view, clock)
 
     @property
@@ -218,6 +219,43 @@ def test_error_in_the_summary_is_escaped(job: Job) -> None:
     job.stage.fail(NetworkError("<b>no</b> | *answer*", hint="[x](http://evil)"), 6)
     job.view.close()
     assert r"\<b\>no\</b\> \| \*answer\* \[x\]\(http\://evil\)" in job.summary.read_text()
+
+
+def test_outputs_of_a_step(job: Job) -> None:
+    """The runner reads `name=value` lines; what was there stays; without a verdict, the word is none."""
+    job.outputs.write_text("before=1\n")
+    job.view.submitted(12, {"url": "https://judge.example/submissions/12"})
+    job.stage.begin()
+    job.stage.fail(NetworkError("gone"), 6)
+    job.view.close()
+    url = "https://judge.example/submissions/12"
+    assert job.outputs.read_text() == f"before=1\nsubmission-id=12\nverdict=none\nurl={url}\n"
+
+
+def test_no_outputs_without_a_submission(job: Job) -> None:
+    """A refused submission has no id."""
+    job.view.close()
+    assert not job.outputs.exists()
+
+
+def test_outputs_that_cannot_be_written(job: Job) -> None:
+    """A warning, and the verdict all the same."""
+    job.outputs.mkdir()
+    job.stage.begin()
+    job.stage.complete("passed")
+    job.view.close()
+    assert job.err.getvalue() == "warning: the step's outputs cannot be written: Is a directory\n"
+
+
+@pytest.mark.parametrize("evil", HOSTILE)
+def test_server_cannot_set_other_outputs(job: Job, evil: str) -> None:
+    """Three lines with our names, whatever a server sends."""
+    job.view.submitted(12, {"url": f"x\nname={evil}"})
+    job.stage.begin()
+    job.stage.complete(evil)
+    job.view.close()
+    lines = job.outputs.read_text().splitlines()
+    assert [line.partition("=")[0] for line in lines] == ["submission-id", "verdict", "url"]
 
 
 @pytest.mark.parametrize("json", [False, True])

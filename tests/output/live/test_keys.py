@@ -241,6 +241,7 @@ def test_what_was_printed_before_is_kept(person: Person) -> None:
     assert "test 4 stdout: early" in person.types("l")
 
 
+@pytest.mark.thorough
 def test_output_is_bounded() -> None:
     """A hundred megabytes leave a few hundred lines, none longer than a screen is wide, and cost no more to draw."""
     with terminal(120, 40) as tty:

@@ -179,6 +179,7 @@ def test_time_stops_when_a_submission_ends(show: Show) -> None:
     assert "retry in 1 s" in running
 
 
+@pytest.mark.thorough
 def test_cost_of_a_frame_does_not_grow_with_the_results(show: Show) -> None:
     """Fifty thousand results make no more rows than fit, and hardly more calls than ten thousand."""
     show.stage.begin()

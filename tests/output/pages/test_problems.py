@@ -181,6 +181,7 @@ def test_check_line(ok: bool | None, mark: str) -> None:
     assert printed(check_line("bundled\nsolution", ok, "took 3 s")) == f"{mark} bundled solution         took 3 s\n"
 
 
+@pytest.mark.thorough
 def test_texts_of_many_megabytes() -> None:
     """They are cut: a list of so many megabytes, rendered as Markdown, would take minutes."""
     huge = "word " * 500_000

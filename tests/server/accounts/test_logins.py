@@ -156,6 +156,7 @@ async def test_device_that_logged_in_before_gets_through(
     assert await attempt(logins, "ada", "192.0.2.1", PASSWORD, device) == "logins"
 
 
+@pytest.mark.thorough
 async def test_crowd_at_one_address_logs_in_at_once(logins: Logins) -> None:
     """A classroom behind one address, with one account or many: only failures count, not what is being checked."""
     seen = await asyncio.gather(*(attempt(logins, "ada", "192.0.2.1", PASSWORD) for _ in range(200)))

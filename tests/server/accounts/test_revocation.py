@@ -57,6 +57,7 @@ async def watch(live: Any, submission_id: int, granted: dict[str, Any]) -> Any:
     return watcher
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "end", [log_out, log_out_with_refresh_token, disable_user, reset_password, reuse_refresh_token]
 )
@@ -84,6 +85,7 @@ async def test_sockets_end_with_their_session(start: Callable[..., Any], bus: st
             await asyncio.wait_for(await watcher.ping(), HANG_S)
 
 
+@pytest.mark.thorough
 async def test_sockets_survive_a_database_that_does_not_answer(
     guarded: Any, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -74,6 +74,7 @@ async def test_forged_tokens_on_the_socket(guarded: Any, subtests: pytest.Subtes
             assert reason in ("token invalid", "token expired", "token missing", "session ended")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("query", ["", "?token=", "?token", "?Token=x", "?access_token=x"])
 async def test_no_token_at_all(guarded: Any, query: str) -> None:
     """Without a token the socket is closed with 4003, and REST responds with 401."""
@@ -85,6 +86,7 @@ async def test_no_token_at_all(guarded: Any, query: str) -> None:
         assert (await guarded.http.get("/api/submissions", headers=headers)).status_code == 401
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [5_000, 10_000, 70_000, 1_000_000])
 async def test_absurdly_long_tokens(guarded: Any, size: int) -> None:
     """A token of absurd length is refused like any other, in the query and in headers."""
@@ -98,6 +100,7 @@ async def test_absurdly_long_tokens(guarded: Any, size: int) -> None:
     assert (await guarded.grant(grant_type="refresh_token", refresh_token=token)).status_code in (400, 413)
 
 
+@pytest.mark.thorough
 async def test_absurdly_large_handshakes(guarded: Any) -> None:
     """Heads that no parser accepts are refused with 400, and the server keeps running."""
     submission_id = await guarded.submit()
@@ -131,6 +134,7 @@ async def watch_token(live: Any, submission_id: int) -> str:
     return str(response.json()["token"])
 
 
+@pytest.mark.thorough
 async def test_watch_token_opens_one_socket(guarded: Any) -> None:
     """It opens one socket on its submission; a second use is 4003, even at the same moment."""
     submission_id = await guarded.submit()
@@ -149,6 +153,7 @@ async def test_watch_token_opens_nothing_else(guarded: Any) -> None:
     assert await closed(await guarded.watch(one, f"?token={token}")) == (1000, "")
 
 
+@pytest.mark.thorough
 async def test_stale_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> None:
     """Expired, without its submission or its end, of another type or audience: 4003."""
     submission_id = await guarded.submit()
@@ -178,6 +183,7 @@ async def test_malformed_watch_tokens(guarded: Any, subtests: pytest.Subtests) -
             assert (code, reason) in ((4003, "token invalid"), (4003, "token expired"))
 
 
+@pytest.mark.thorough
 async def test_authorization_given_twice(guarded: Any) -> None:
     """Which of the two a proxy has checked is not known, so both are refused, even if they are equal."""
     submission_id = await guarded.submit()

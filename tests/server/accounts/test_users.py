@@ -124,6 +124,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.thorough
 def test_invalid_input_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
 ) -> None:
@@ -176,6 +177,7 @@ def type_at(words: Sequence[str], env: Mapping[str, str], answers: Sequence[tupl
     return os.waitstatus_to_exitcode(status), seen
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("second", "code"), [(PASSWORD, 0), ("another password", 2)])
 def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str], second: str, code: int) -> None:
     """On a terminal the password is prompted for twice and not echoed."""
@@ -185,6 +187,7 @@ def test_terminal_asks_for_the_password_twice(tmp_path: Path, env: dict[str, str
     assert PASSWORD.encode() not in seen
 
 
+@pytest.mark.thorough
 def test_nobody_types_a_password_in_vain(tmp_path: Path, env: dict[str, str], user: Run) -> None:
     """A name that is taken is refused before the first prompt, a password that cannot be used before the second."""
     directory = ["--data-dir", str(tmp_path / "data")]

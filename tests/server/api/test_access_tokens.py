@@ -52,6 +52,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+@pytest.mark.thorough
 async def test_a_token_works_for_weeks(
     start: Any, calendar: Calendar, sql: Callable[[str], Sequence[Any]], tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ async def test_a_token_works_for_weeks(
     assert token not in file.read_text()
 
 
+@pytest.mark.thorough
 async def test_use_is_recorded_once_a_minute(start: Any, calendar: Calendar, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not at each request; and a database that cannot be written refuses nobody."""
     async with start(auth=True, clock=calendar) as live:
@@ -149,6 +151,7 @@ async def disable(live: Any, _token: str) -> None:
     await asyncio.to_thread(live.accounts.users.disable, "ada")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("end", [revoke, disable])
 async def test_sockets_end_with_their_token(start: Any, end: Any) -> None:
     """4003 soon after; from then on the token is refused."""
@@ -209,6 +212,7 @@ async def test_what_is_no_token(guarded: Any) -> None:
 # -- the password ---------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 async def test_changing_ones_password(start: Any) -> None:
     """This session and access tokens go on, all others end; wrong old passwords are limited as logins are."""
     async with start(auth=True, logins=3) as live:
@@ -244,6 +248,7 @@ async def link(live: Any, submission_id: int, days: int = 7) -> str:
     return str(url.partition("#link=")[2])
 
 
+@pytest.mark.thorough
 async def test_a_link_shows_one_submission(start: Any, calendar: Calendar, sql: Callable[[str], Sequence[Any]]) -> None:
     """To anybody, live, until it expires; nothing about the owner, and no other submission, even a teacher's."""
     async with start(auth=True, clock=calendar) as live:
@@ -281,6 +286,7 @@ async def test_a_link_shows_one_submission(start: Any, calendar: Calendar, sql: 
         assert sql("SELECT id FROM links") == []
 
 
+@pytest.mark.thorough
 async def test_links_are_revoked_together(start: Any) -> None:
     """Sockets by them close soon after; the owner's go on. There is a limit for each submission."""
     async with start(auth=True, session_check_s=0.05, links=2, connections=1) as live:
@@ -305,6 +311,7 @@ async def test_links_are_revoked_together(start: Any) -> None:
         assert (await live.http.delete(f"/api/submissions/{submission_id}/links")).json() == {"revoked": 0}
 
 
+@pytest.mark.thorough
 async def test_a_link_shows_nothing_of_a_disabled_user(guarded: Any) -> None:
     """And again once the user is enabled."""
     submission_id = await guarded.submit()

@@ -75,6 +75,7 @@ BAD: list[tuple[dict[str, str], int, str]] = [
 ]
 
 
+@pytest.mark.thorough
 async def test_refused_grants(guarded: Any, subtests: pytest.Subtests) -> None:
     """Invalid requests are 400, wrong secrets 401, with a sentence and OAuth's error code, in both formats."""
     for fields, status, word in BAD:
@@ -90,6 +91,7 @@ BODIES = [b"", b"{", b"[]", b"null", b"\xff", b"[" * 9000, b'{"grant_type": 5}',
 KINDS = ["application/json", "application/x-www-form-urlencoded", "text/plain", ""]
 
 
+@pytest.mark.thorough
 async def test_invalid_bodies(guarded: Any, subtests: pytest.Subtests) -> None:
     """What is neither a form nor a JSON object is 400."""
     for content, kind in itertools.product(BODIES, KINDS):
@@ -152,6 +154,7 @@ async def test_outdated_hash_is_replaced_at_login(guarded: Any) -> None:
     await guarded.log_in("bob")
 
 
+@pytest.mark.thorough
 async def test_refresh_token_is_used_once(start: Callable[..., Any], sql: Callable[[str], Any]) -> None:
     """Each returns a successor, reuse ends the whole family, and none is stored in plain text."""
     async with start(auth=True, refresh_grace_s=0) as live:
@@ -174,6 +177,7 @@ async def test_refresh_token_is_used_once(start: Callable[..., Any], sql: Callab
         assert (await refreshed(live, other["refresh_token"])).status_code == 200
 
 
+@pytest.mark.thorough
 async def test_lost_response_can_be_repeated(guarded: Any) -> None:
     """Within the grace period a used token returns the same successor again, even ten times at once."""
     first = await guarded.log_in("ada")
@@ -185,6 +189,7 @@ async def test_lost_response_can_be_repeated(guarded: Any) -> None:
     assert (await refreshed(guarded, granted[0]["refresh_token"])).status_code == 200
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["access", "refresh"])
 async def test_logging_out(guarded: Any, how: str) -> None:
     """It ends the session at once, by access token or by refresh token alone. Other sessions stay."""
@@ -226,6 +231,7 @@ async def test_login_attempts_of_an_account(start: Callable[..., Any]) -> None:
         }
 
 
+@pytest.mark.thorough
 async def test_login_attempts_at_once(start: Callable[..., Any]) -> None:
     """Parallel attempts do not exceed the limit."""
     async with start(auth=True, logins=3) as live:
@@ -248,6 +254,7 @@ async def test_login_attempts_from_an_address(start: Callable[..., Any]) -> None
 _FORWARDED = (("junk-{}", "192.0.2.1, _{}"), ("192.0.2.1:8{}",), ("2001:db8::{}",), ("2001:db8:0:1{:02x}::1",))
 
 
+@pytest.mark.thorough
 async def test_login_attempts_through_a_proxy(start: Callable[..., Any]) -> None:
     """Neither what is no address in `X-Forwarded-For` nor another address of the same network escapes the limits."""
     async with start(auth=True, logins_address=5, logins_site=5, login_window_s=6000.0) as live:

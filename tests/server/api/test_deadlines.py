@@ -41,6 +41,7 @@ async def test_closed_problem_refuses(server: Any) -> None:
     assert "<dt>Closed</dt>" in (await server.http.get("/problems/closed")).text
 
 
+@pytest.mark.thorough
 async def test_attempts_are_used_up(server: Any) -> None:
     """Each answer says how many are left; repeating a request takes none."""
     body = {**BODY, "problem": "limited"}
@@ -63,6 +64,7 @@ async def test_problem_without_limits_says_nothing_of_attempts(live: Any) -> Non
     assert "attempts_left" not in response.json()
 
 
+@pytest.mark.thorough
 async def test_submissions_to_a_retired_problem_stay_readable(start: Callable[..., Any], problem: Problem) -> None:
     """Snapshot, results, log, and the list of those to it; a name that nobody has used is still refused."""
     async with start() as live:

@@ -59,6 +59,7 @@ async def test_healthy_server(live: Any) -> None:
     }
 
 
+@pytest.mark.thorough
 async def test_nobody_judges(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that leaves judging to workers says when none is there, or none is well; so does `/info`."""
     monkeypatch.setattr("subcli.server.jobs.judges._FRESH_S", 0.0)
@@ -165,6 +166,7 @@ async def test_not_ready_if_the_database_is_read_only(live: Any, engine: Engine)
     event.remove(pool, "checkout", refuse_writes)
 
 
+@pytest.mark.thorough
 async def test_which_worker_judged_is_for_operators(start: Callable[..., Any]) -> None:
     """Each attempt with its worker, for this machine only; nothing that learners read names one."""
     async with start(retry_s=0.01) as live:
@@ -241,6 +243,7 @@ async def test_metrics_count_what_happens(live: Any) -> None:
     assert (await scraped(live))["subcli_http_requests_total{method=other,status=405}"] == 1
 
 
+@pytest.mark.thorough
 async def test_replayed_events_have_no_lag(live: Any) -> None:
     """Only live delivery counts, however late a client connects."""
     submission_id = await live.submit()

@@ -53,6 +53,7 @@ async def test_rest_hides_foreign_submissions(guarded: Any, subtests: pytest.Sub
     assert [row["id"] for row in listed] == [running, ended]
 
 
+@pytest.mark.thorough
 async def test_list_and_idempotency_key_are_per_user(guarded: Any) -> None:
     """Bob's list is empty, and Ada's Idempotency-Key does not affect him."""
     body = {"problem": "echo", "language": "python", "source_code": "print()"}
@@ -100,6 +101,7 @@ async def test_foreign_submission_costs_the_same_queries(guarded: Any) -> None:
     assert seen[0] == seen[1] != []
 
 
+@pytest.mark.thorough
 async def test_removed_user_is_logged_out(guarded: Any) -> None:
     """`user remove` ends the sessions at once and deletes the submissions; a new user of that name sees none."""
     submission_id = await guarded.submit()
@@ -113,6 +115,7 @@ async def test_removed_user_is_logged_out(guarded: Any) -> None:
     assert await guarded.submit() > submission_id
 
 
+@pytest.mark.thorough
 async def test_demo_submissions_belong_to_the_demo_user(start: Any) -> None:
     """Submissions of demo mode are visible in demo mode only."""
     async with start() as live:

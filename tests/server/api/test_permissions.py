@@ -115,6 +115,7 @@ FOREIGN = [*READ, ("POST", "/watch-token")]
 CHANGES = [("POST", "/cancel"), ("GET", "/links"), ("POST", "/links"), ("DELETE", "/links")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", Role)
 async def test_foreign_submissions(start: Any, role: Role, subtests: pytest.Subtests) -> None:
     """A teacher sees and watches each, and changes none; for a student, and by a link, they do not exist."""
@@ -158,6 +159,7 @@ async def closed(watcher: Any) -> None:
                 pass
 
 
+@pytest.mark.thorough
 async def test_lists(start: Any) -> None:
     """A teacher lists everybody's, or one user's in any spelling, with the names; a student only their own."""
     async with start(auth=True) as live:
@@ -185,6 +187,7 @@ async def test_lists(start: Any) -> None:
         assert answers[0].json() == answers[1].json()
 
 
+@pytest.mark.thorough
 async def test_a_teacher_no_more(start: Any) -> None:
     """What was allowed until now is refused at the next request, and open sockets close soon after."""
     async with start(auth=True, session_check_s=0.05) as live:

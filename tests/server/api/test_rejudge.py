@@ -77,6 +77,7 @@ async def test_one_submission_again(start: Any) -> None:
         assert (await live.http.get(path)).json()["runs"] == now["runs"]
 
 
+@pytest.mark.thorough
 async def test_sockets(start: Any) -> None:
     """One that names no run follows the latest, `?run=` an earlier one, and who was in the middle gets that end."""
     async with start(auth=True) as live:
@@ -109,6 +110,7 @@ async def test_sockets(start: Any) -> None:
             assert (watcher.close_code, watcher.close_reason) == (code, reason)
 
 
+@pytest.mark.thorough
 async def test_a_selection(start: Any) -> None:
     """Taken page by page; what is repeated with its key is not judged a third time, and new ones are judged first."""
     async with start(auth=True) as live:
@@ -138,6 +140,7 @@ async def test_a_selection(start: Any) -> None:
         assert (await finished(live, waiting, 2))["runs"][0]["final_status"] == "passed"
 
 
+@pytest.mark.thorough
 async def test_who_stops_it(start: Any) -> None:
     """Not the owner, who could keep a verdict that way, but a teacher; the run before stays as it was."""
     async with start(auth=True) as live:
@@ -176,6 +179,7 @@ BAD: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.thorough
 async def test_bad_requests(guarded: Any) -> None:
     """Refused with a sentence, and a problem that does not exist is not found."""
     await guarded.be("eve", Role.TEACHER)
@@ -189,6 +193,7 @@ async def test_bad_requests(guarded: Any) -> None:
         assert (await guarded.http.get(f"/api/submissions?{query}")).status_code == 422, query
 
 
+@pytest.mark.thorough
 async def test_results_in_pages(start: Any) -> None:
     """A row for each student and for whoever has tried, by name, however few at a time; without those who left."""
     async with start(auth=True) as live:
@@ -224,6 +229,7 @@ async def test_results_in_pages(start: Any) -> None:
         assert last[1]["submission_id"] == first[1]
 
 
+@pytest.mark.thorough
 async def test_lists_are_paged_and_filtered(start: Any) -> None:
     """The pages of a list are the list; a teacher's filters combine."""
     async with start(auth=True) as live:

@@ -129,6 +129,7 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
+@pytest.mark.thorough
 async def test_invalid_input_is_refused(live: Any, subtests: pytest.Subtests) -> None:
     """Invalid input gets its status and one sentence that says what is wrong, and creates nothing."""
     for changes, status, words in REFUSALS:
@@ -233,6 +234,7 @@ async def test_tests_include_their_analyses(live: Any) -> None:
     assert body["tests"][0]["error_analysis"]["analysis"] == "It broke."
 
 
+@pytest.mark.thorough
 async def test_events_in_pages(live: Any) -> None:
     """The log can be read a page at a time, after any position."""
     submission_id = await live.submit()
@@ -252,6 +254,7 @@ async def test_events_in_pages(live: Any) -> None:
     assert (await live.http.get(f"/api/submissions/{submission_id}/events?after_seq=-1")).status_code == 422
 
 
+@pytest.mark.thorough
 async def test_unknown_submission(live: Any, subtests: pytest.Subtests) -> None:
     """404 with a sentence, on every path."""
     for tail in ("", "/tests", "/events", "/cancel"):
@@ -359,6 +362,7 @@ def ending_as(name: str, status: str = "passed", ms: int = 5) -> dict[str, Any]:
     return {"type": "test_result", "test_name": name, "status": status, "duration_ms": ms}
 
 
+@pytest.mark.thorough
 async def test_verdict_is_compared_with_the_previous_one(live: Any) -> None:
     """The snapshot says what has changed since the owner's previous submission that was judged to its end.
 
@@ -389,6 +393,7 @@ async def test_verdict_is_compared_with_the_previous_one(live: Any) -> None:
     assert third["compared_to"]["newly_failing"] == 1
 
 
+@pytest.mark.thorough
 async def test_verdicts_of_others_are_not_compared(guarded: Any) -> None:
     """A comparison would tell one user of another's results."""
     live = guarded

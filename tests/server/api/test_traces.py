@@ -83,6 +83,7 @@ async def test_submitted_files(live: Any) -> None:
     assert told == {"submission_id": number, "files": files}
 
 
+@pytest.mark.thorough
 async def test_a_worker_that_lost_its_claim_keeps_nothing(live: Any) -> None:
     """Neither does one whose submission has ended; the trace of a later attempt replaces the one before."""
     number = await judged(live)

@@ -78,6 +78,7 @@ async def is_answered(host: str, port: int) -> bool:
         writer.close()
 
 
+@pytest.mark.thorough
 async def test_honest_client_beside_floods(start: Callable[..., Any], subtests: pytest.Subtests) -> None:
     """While a flood holds all connections open that it can, a client that sends a request gets its response."""
     async with start(clients=TOTAL) as live:

@@ -212,6 +212,7 @@ def test_normalizing_origins(text: str, origin: str | None) -> None:
     assert normalize_origin(text) == origin
 
 
+@pytest.mark.thorough
 async def test_foreign_origins_are_refused(start: Callable[..., Any]) -> None:
     """With logins: 403 over REST and 4003 on the socket, even with a valid token; nothing is created."""
     async with start(auth=True) as live:
@@ -231,6 +232,7 @@ async def test_foreign_origins_are_refused(start: Callable[..., Any]) -> None:
         assert len((await live.http.get("/api/submissions")).json()["submissions"]) == 1
 
 
+@pytest.mark.thorough
 async def test_allowed_origins(start: Callable[..., Any]) -> None:
     """An allowed origin passes the preflight, reads responses and opens sockets; so does the server's own."""
     async with start(auth=True, origins=[LISTED]) as live:
@@ -263,6 +265,7 @@ PATHS = [
 ]
 
 
+@pytest.mark.thorough
 async def test_security_headers(guarded: Any, subtests: pytest.Subtests) -> None:
     """Every response, errors included, forbids framing, sniffing and foreign scripts."""
     for path, origin in itertools.product(PATHS, ("", "https://evil.example")):

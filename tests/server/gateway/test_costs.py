@@ -55,6 +55,7 @@ async def received(watcher: socket.socket, text: bytes) -> None:
             found += await asyncio.get_running_loop().sock_recv(watcher, 65_536)
 
 
+@pytest.mark.thorough
 @pytest.mark.unmeasured  # what coverage notes would count as the watcher's
 async def test_idle_watcher_costs_little_memory_and_no_task(start: Callable[..., Any]) -> None:
     """The connection, its position and a place in the wheel are all that is left of it."""

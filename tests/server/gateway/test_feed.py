@@ -132,6 +132,7 @@ async def test_only_one_problem(start: Callable[..., Any]) -> None:
         assert await (await feed(live, "?problem=nothing")).code() == (4004, "problem not found")
 
 
+@pytest.mark.thorough
 async def test_resuming(live: Live) -> None:
     """With cursor and positions nothing is lost and nothing comes twice, whatever happened meanwhile."""
     first, *numbers = await waiting(live, 3)
@@ -159,6 +160,7 @@ async def test_resuming(live: Live) -> None:
     assert again.cursor != followed.cursor
 
 
+@pytest.mark.thorough
 async def test_many_positions(live: Live) -> None:
     """Several messages of positions; one that was announced already, or asked for twice, is followed once."""
     numbers = await waiting(live, 12)
@@ -207,6 +209,7 @@ async def test_dropped(guarded: Live) -> None:
     await again.read_until(lambda: again.dropped == {mine: 4010, mine + 1: 4010})
 
 
+@pytest.mark.thorough
 async def test_records_that_are_replaced(live: Live, sql: Any) -> None:
     """A backup is restored under a feed: a cursor of other records is closed with 4010."""
     await waiting(live, 2)
@@ -263,6 +266,7 @@ async def test_cursors_that_are_none(live: Live, cursor: str) -> None:
     assert await (await feed(live, f"?cursor={cursor}")).code() == (1008, "cursor: not a cursor of a feed")
 
 
+@pytest.mark.thorough
 async def test_identity(guarded: Live) -> None:
     """A feed takes access tokens, in the header or the URL, and neither none nor a watch token; logout ends it."""
     [number] = await waiting(guarded)
@@ -281,6 +285,7 @@ async def test_identity(guarded: Live) -> None:
     assert await by_url.code() == await by_header.code() == (4003, "session ended")
 
 
+@pytest.mark.thorough
 async def test_submissions_of_others(guarded: Live) -> None:
     """A user's feed has their own submissions only, also those that come later."""
     mine = await waiting(guarded, 2)
@@ -295,6 +300,7 @@ async def test_submissions_of_others(guarded: Live) -> None:
     assert followed.ids == mine
 
 
+@pytest.mark.thorough
 async def test_limits(start: Callable[..., Any]) -> None:
     """Too many feeds, or too many submissions in one: 4029 with the wait; too many positions: 1008."""
     async with start(feeds=2, feed_submissions=3) as live:
@@ -325,6 +331,7 @@ async def test_nothing_is_kept(live: Live) -> None:
     assert 0 not in bus.watched()
 
 
+@pytest.mark.thorough
 async def test_slow_reader(start: Callable[..., Any]) -> None:
     """A feed whose client does not read is closed with 1013, and what it missed comes after a new connect."""
     async with start(send_s=0.2) as live:
@@ -343,6 +350,7 @@ async def test_slow_reader(start: Callable[..., Any]) -> None:
         assert before + again.texts[number] == await log(live, number)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backends", [("sqlite", "redis")], indirect=True)
 async def test_two_gateways(start: Callable[..., Any]) -> None:
     """A submission that is made at another gateway joins, and its events come over Redis."""

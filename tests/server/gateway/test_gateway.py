@@ -167,6 +167,7 @@ async def test_invalid_position_is_1008(live: Any, subtests: pytest.Subtests) ->
             assert (code, "after_seq" in str(reason)) == (1008, True)
 
 
+@pytest.mark.thorough
 async def test_eleventh_connection_is_refused(live: Any) -> None:
     """Ten connections per submission; the eleventh is told when to retry, and is accepted once one has closed."""
     submission_id = await live.submit("wait")
@@ -227,6 +228,7 @@ async def test_pongs_and_events_do_not_mix(live: Any) -> None:
     assert len(events) >= 302
 
 
+@pytest.mark.thorough
 async def test_silent_client_is_closed_with_1001(start: Callable[..., Any]) -> None:
     """Without any message for the connection timeout: 1001. One that pings stays, though connected for longer."""
     async with start(idle_s=1.0) as live:
@@ -253,6 +255,7 @@ async def test_too_large_message_is_1009(live: Any) -> None:
     assert (await closed(watcher))[0] == 1009
 
 
+@pytest.mark.thorough
 async def test_internal_error_is_1011(live: Any, sql: Callable[[str], Any]) -> None:
     """If the server fails after the handshake, the client gets a close code."""
     submission_id = await live.submit()
@@ -325,6 +328,7 @@ async def shaken(live: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
     return reader, writer
 
 
+@pytest.mark.thorough
 async def test_flooding_client_does_not_starve_others(live: Any) -> None:
     """Messages that arrived at once are not all answered in one turn of the event loop."""
     reader, writer = await shaken(live)
@@ -346,6 +350,7 @@ async def test_flooding_client_does_not_starve_others(live: Any) -> None:
     assert turns > count // 2
 
 
+@pytest.mark.thorough
 async def test_pongs_do_not_pile_up_for_slow_readers(start: Callable[..., Any]) -> None:
     """Pongs are not buffered for a peer that does not read them."""
     # However long it takes here, the server does not disconnect the peer meanwhile.
@@ -362,6 +367,7 @@ async def test_pongs_do_not_pile_up_for_slow_readers(start: Callable[..., Any]) 
         writer.transport.abort()
 
 
+@pytest.mark.thorough
 async def test_slow_reader_is_closed_with_1013(start: Callable[..., Any]) -> None:
     """It is closed with 1013 after a bounded time, and never delays other watchers."""
     async with start(send_s=0.3) as live:

@@ -70,6 +70,7 @@ async def test_only_who_asks_gets_output(live: Any) -> None:
     assert page["events"] == plain
 
 
+@pytest.mark.thorough
 async def test_output_is_resumed_by_its_number(live: Any) -> None:
     """At any pair of positions; beyond the end, as after a restored backup, 4010."""
     submission_id = await judged(live)
@@ -107,6 +108,7 @@ async def test_output_comes_while_it_is_printed(live: Any) -> None:
     assert watcher.close_code == 1000
 
 
+@pytest.mark.thorough
 async def test_output_of_a_submission_that_is_judged_again(live: Any) -> None:
     """The numbers go on."""
     submission_id = await live.submit("wait")
@@ -121,6 +123,7 @@ async def test_output_of_a_submission_that_is_judged_again(live: Any) -> None:
     assert [(each["text"], each["output_seq"]) for each in pieces] == [("first\n", 1), ("second\n", 2)]
 
 
+@pytest.mark.thorough
 async def test_the_judge_is_told_how_much_may_be_stored(start: Callable[..., Any]) -> None:
     """Of the whole submission, so the second try gets what the first has left; nothing if there is none left."""
     async with start(output_bytes=1000, output_per_s=50, retry_s=0.01) as live:
@@ -192,6 +195,7 @@ async def test_who_does_not_ask_costs_no_statement_more(live: Any, monkeypatch: 
     assert read == []
 
 
+@pytest.mark.thorough
 async def test_a_slow_reader_holds_little(start: Callable[..., Any]) -> None:
     """A watcher that asks and does not read is closed like any other; meanwhile the gateway keeps a page and a tail."""
     async with start(send_s=0.5, output_bytes=100 * 1024 * 1024) as live:

@@ -62,6 +62,7 @@ def waiting(tmp_path: Path) -> Waiting:
     return Waiting({"waiting": load_problem(root)}, gates)
 
 
+@pytest.mark.thorough
 async def test_from_submit_to_verdict(start: Callable[..., Any], waiting: Waiting) -> None:
     """Each result arrives while the later tests still wait, and the snapshot agrees with the events."""
     async with start(judge, waiting.problems) as live:
@@ -88,6 +89,7 @@ async def test_from_submit_to_verdict(start: Callable[..., Any], waiting: Waitin
     assert [row["test_name"] for row in tests] == [event["test_name"] for event in results]
 
 
+@pytest.mark.thorough
 async def test_cancelling_ends_the_processes(start: Callable[..., Any], waiting: Waiting) -> None:
     """A cancelled judging leaves no process behind."""
     before = descendants()
@@ -103,6 +105,7 @@ async def test_cancelling_ends_the_processes(start: Callable[..., Any], waiting:
         await live.until(lambda: not running & descendants())
 
 
+@pytest.mark.thorough
 async def test_stopping_the_server_ends_the_processes(start: Callable[..., Any], waiting: Waiting) -> None:
     """A server that stops leaves no process behind, and the submission unfinished."""
     before = descendants()
@@ -115,6 +118,7 @@ async def test_stopping_the_server_ends_the_processes(start: Callable[..., Any],
     assert not running & descendants()
 
 
+@pytest.mark.thorough
 async def test_edits_between_claim_and_judging_change_nothing(start: Callable[..., Any], waiting: Waiting) -> None:
     """What judges and what is told is what was there when the server started."""
     root = waiting.problems["waiting"].root

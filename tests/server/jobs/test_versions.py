@@ -104,6 +104,7 @@ async def test_submission_is_judged_by_the_version_at_its_time(
     assert "sum is retired" in caplog.text
 
 
+@pytest.mark.thorough
 async def test_version_outlives_its_server(start: Callable[..., Any], tree: Path, tmp_path: Path) -> None:
     """What waits when a server stops is judged by the version that it was submitted to, from the database."""
     judge = Titles()
@@ -117,6 +118,7 @@ async def test_version_outlives_its_server(start: Callable[..., Any], tree: Path
     assert again.judged == ["Sum True"]
 
 
+@pytest.mark.thorough
 async def test_judged_again_by_the_version_in_service(start: Callable[..., Any], shelf: Shelf, tree: Path) -> None:
     """A corrected test counts; of a problem that is gone, the last version does. The history names each run's."""
     judge = Titles()
@@ -184,6 +186,7 @@ async def test_version_that_is_too_large(start: Callable[..., Any], shelf: Shelf
         assert (await submit(live))["problem_version"] is None
 
 
+@pytest.mark.thorough
 async def test_version_that_vanished_is_stored_again(
     start: Callable[..., Any], shelf: Shelf, sql: Callable[[str], Any]
 ) -> None:
@@ -226,6 +229,7 @@ def work(database: str, bus: str | None) -> Callable[..., Any]:
     return work
 
 
+@pytest.mark.thorough
 async def test_worker_fetches_what_it_lacks(
     start: Callable[..., Any], work: Callable[..., Any], shelf: Shelf, tree: Path, tmp_path: Path
 ) -> None:

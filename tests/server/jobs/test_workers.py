@@ -51,6 +51,7 @@ JUDGE_ERROR = (
 UNENCODABLE = {"type": "test_result", "test_name": "Two", "status": "passed", "output": object()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "last",
     [(RuntimeError("broken"),), (None,), JUDGE_ERROR, (UNENCODABLE,)],
@@ -306,6 +307,7 @@ async def test_a_terminal_status_is_committed_with_the_verdict(live: Any) -> Non
     assert [event["type"] for event in await events_of(live, submission_id)][-2:] == ["status_update", "complete"]
 
 
+@pytest.mark.thorough
 async def test_waiting_submissions_learn_their_position(live: Any) -> None:
     """`queue_position` counts down as the queue moves."""
     first = await live.submit("wait")
@@ -480,6 +482,7 @@ async def test_a_gateway_tells_that_all_workers_are_gone(workbench: Bench) -> No
     assert "went away" in workbench.events(submission_id)[-1]["detail"]
 
 
+@pytest.mark.thorough
 async def test_ten_restarts_during_one_judging(workbench: Bench) -> None:
     """A graceful restart is not an attempt that failed."""
     submission_id = workbench.submit()
@@ -653,6 +656,7 @@ async def test_what_this_worker_does_not_know_waits(workbench: Bench, slug: str,
     await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
 
+@pytest.mark.thorough
 async def test_a_sick_worker_does_not_empty_the_queue(
     workbench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -688,6 +692,7 @@ async def test_a_sick_worker_does_not_empty_the_queue(
     await workbench.until(lambda: not service.reason)
 
 
+@pytest.mark.thorough
 async def test_a_worker_without_space_claims_nothing(workbench: Bench) -> None:
     """What nobody else takes waits, and its watchers are told why. With space it is judged."""
     space = Space(3, 1_000_000)
@@ -827,6 +832,7 @@ async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
     assert len(judged) == 40
 
 
+@pytest.mark.thorough
 async def test_positions_are_updated_less_often_than_submissions_are_claimed(
     workbench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

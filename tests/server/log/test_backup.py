@@ -21,6 +21,7 @@ from tests.server.log.test_packer import DAY, ended
 from tests.server.log.test_store import new, result
 
 
+@pytest.mark.thorough
 def test_a_backup_while_others_write(tmp_path: Path) -> None:
     """It is a state between two transactions, in one file that only its owner can read; a restore works on."""
     path, copy = tmp_path / "subcli.db", tmp_path / "copies"

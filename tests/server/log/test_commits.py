@@ -109,6 +109,7 @@ def bed(engine: Engine) -> Iterator[Bed]:
     store.close()
 
 
+@pytest.mark.thorough
 async def test_many_share_a_transaction(bed: Bed) -> None:
     """Thirty submissions with twenty events each: far fewer transactions, and each log whole and in order."""
     ids = [bed.submit() for _ in range(30)]

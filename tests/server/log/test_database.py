@@ -81,6 +81,7 @@ def _described(engine: Engine) -> object:
         return tables
 
 
+@pytest.mark.thorough
 def test_a_new_database_is_as_the_migrations_make_one(new_database: str) -> None:
     """It has the same columns, constraints, indexes and rows, so that all migrations to come find what they expect."""
     config = Config()
@@ -100,6 +101,7 @@ def test_a_new_database_is_as_the_migrations_make_one(new_database: str) -> None
     engine.dispose()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_start_with_nothing_to_migrate_imports_no_alembic(tmp_path: Path, is_new: bool) -> None:
     """Importing Alembic takes 0.2 s, and memory as long as the process runs."""

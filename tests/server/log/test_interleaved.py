@@ -152,6 +152,7 @@ async def compare(database: Database, buses: tuple[MemoryBus, MemoryBus]) -> Non
         await compare_once(bus, [SUBMISSION], ends)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", range(0, 4000, 1000))
 async def test_both_are_read_in_the_order_in_which_they_were_written(first: int) -> None:
     """Each event and each piece once, whatever is lost, late or out of order; `complete` last."""

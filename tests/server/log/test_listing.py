@@ -104,6 +104,7 @@ def each_filter() -> Iterator[Filter]:
         yield Filter(2, status=status)
 
 
+@pytest.mark.thorough
 def test_every_combination(engine: Engine, store: Store) -> None:
     """Each gives what looking at every row gives, newest first, and in pages the same."""
     here = filled(engine, store, 700)
@@ -149,6 +150,7 @@ def test_cursors_are_checked(bad: str) -> None:
         ListCursor.of(bad)
 
 
+@pytest.mark.thorough
 def test_plans(engine: Engine, store: Store) -> None:
     """An index finds what each combination leaves, in its order: nothing is sorted, no table is read whole."""
     filled(engine, store, ROWS)

@@ -154,6 +154,7 @@ def test_versions_that_nobody_refers_to_are_deleted(
     store.create(replace(NEW, problem_version=unused))
 
 
+@pytest.mark.thorough
 def test_storing_and_deleting_at_once(store: Store, root: Path, clock: Clock) -> None:
     """What is stored is complete, whoever deletes meanwhile."""
     clock.now = 0.0

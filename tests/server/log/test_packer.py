@@ -146,6 +146,7 @@ def test_a_downgrade_puts_every_log_back(
     assert sql(query) == before
 
 
+@pytest.mark.thorough
 def test_a_long_log_is_read_in_parts(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever resumes in its middle gets all that follows, and no part before that is unpacked."""
     monkeypatch.setattr(packing, "PART_BYTES", 1000)
@@ -178,6 +179,7 @@ def test_a_damaged_log_is_packed_as_it_is(store: Store, clock: Clock, sql: Calla
     assert [each.seq for each in before.records] == [1, 2, 4, 5]
 
 
+@pytest.mark.thorough
 def test_a_problem_has_one_dictionary(store: Store, clock: Clock, sql: Callable[[str], Any]) -> None:
     """And another one when its tests have changed; not one for each submission, whatever its tests are called."""
     for _ in range(5):
@@ -211,6 +213,7 @@ def test_two_processes_pack_each_log_once(
     assert sql("SELECT count(*) FROM packed_events") == [(1,)]
 
 
+@pytest.mark.thorough
 def test_sqlite_gives_space_back(store: Store, engine: Engine, clock: Clock, database: str) -> None:
     """The file of a new database shrinks while it is used; PostgreSQL takes care of its own."""
     for _ in range(30):

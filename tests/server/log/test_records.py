@@ -119,6 +119,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(more=st.dictionaries(st.text(max_size=20), JSON, max_size=20))
 def test_any_event_fits_a_small_limit(more: dict[str, Any]) -> None:

@@ -76,6 +76,7 @@ def test_processes_with_redis_share(engine: Engine, database: str) -> None:
     other.dispose()
 
 
+@pytest.mark.thorough
 def test_a_killed_process_leaves_no_lock(engine: Engine, database: str) -> None:
     """The next one can start at once."""
     holder = subprocess.Popen(

@@ -301,6 +301,7 @@ def test_users_are_served_in_turn(engine: Engine) -> None:
     store.close()
 
 
+@pytest.mark.thorough
 def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(engine: Engine) -> None:
     """Not at each claim, and never twice the same."""
     now = [1000.0]
@@ -328,6 +329,7 @@ def test_a_place_is_told_when_it_has_changed_by_a_tenth_or_after_ten_seconds(eng
     store.close()
 
 
+@pytest.mark.thorough
 def test_low_places_are_told_seldom_while_users_come_and_go(engine: Engine) -> None:
     """In front of those of the second turn, somebody comes each second, and somebody is judged."""
     now = [1000.0]

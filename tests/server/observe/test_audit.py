@@ -34,6 +34,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.thorough
 async def test_who_did_what(start: Callable[..., Any], tmp_path: Path) -> None:
     """Logins, refusals, refreshes, reuse, logouts and tokens: who, when, from where, and no secret."""
     file = tmp_path / "audit.jsonl"
@@ -80,6 +81,7 @@ async def test_who_did_what(start: Callable[..., Any], tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+@pytest.mark.thorough
 async def test_flood_of_refusals_does_not_fill_the_log(
     start: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

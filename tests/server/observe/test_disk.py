@@ -79,6 +79,7 @@ def ask(http: httpx.Client, path: str, until: Callable[[httpx.Response], bool]) 
     return response
 
 
+@pytest.mark.thorough
 def test_a_disk_that_fills_up(small: Small) -> None:
     """503 with the reason and a time, while what is being judged gets its verdict; and back again."""
     with httpx.Client(base_url=small.url, trust_env=False, timeout=60) as http:

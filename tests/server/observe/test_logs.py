@@ -92,6 +92,7 @@ def test_level_filters_records(written: Any) -> None:
     assert stream.getvalue() == ""
 
 
+@pytest.mark.thorough
 async def test_access_log(written: Any, guarded: Any) -> None:
     """Each entry has id, path without query, outcome and duration, and no token."""
     stream = written("json")

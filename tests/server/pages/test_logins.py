@@ -108,6 +108,7 @@ CHANGING: list[tuple[str, str, dict[str, Any], int]] = [
 ]
 
 
+@pytest.mark.thorough
 async def test_requests_of_other_pages(start: Callable[..., Any], subtests: pytest.Subtests) -> None:
     """Each call that changes something takes the cookie from a page of this server, and from no other (CSRF)."""
     async with start(auth=True, origins=[LISTED]) as live:
@@ -130,6 +131,7 @@ async def test_requests_of_other_pages(start: Callable[..., Any], subtests: pyte
                     assert response.status_code == wanted, response.text
 
 
+@pytest.mark.thorough
 async def test_sockets_of_other_pages(start: Callable[..., Any], subtests: pytest.Subtests) -> None:
     """Cross-site WebSocket hijacking: a cookie opens a socket for pages of this server only."""
     async with start(auth=True, origins=[LISTED]) as live:
@@ -206,6 +208,7 @@ async def test_other_ends(start: Callable[..., Any]) -> None:
             assert (await live.http.get("/api/auth/me")).status_code == 401
 
 
+@pytest.mark.thorough
 async def test_tokens_are_not_mixed_up(start: Callable[..., Any], subtests: pytest.Subtests) -> None:
     """The token of the cookie is none for `Authorization` or an address, and no other token is one for the cookie."""
     async with start(auth=True) as live:
@@ -255,6 +258,7 @@ async def test_where_a_login_leads(start: Callable[..., Any], wanted: str, targe
         assert (await enter(live, "ada", next=wanted)).headers["location"] == target
 
 
+@pytest.mark.thorough
 async def test_a_teacher_on_pages(start: Callable[..., Any]) -> None:
     """The role counts as over REST."""
     async with start(auth=True) as live:

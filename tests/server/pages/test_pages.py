@@ -50,6 +50,7 @@ async def test_home_of_a_student(start: Callable[..., Any]) -> None:
             assert "Only teachers may see other users&#39; submissions." in refused.text
 
 
+@pytest.mark.thorough
 async def test_home_of_a_teacher(start: Callable[..., Any]) -> None:
     """Everybody's, with filters, in pages."""
     problems = {"echo": make_problem(), "other": replace(make_problem(), id=8, slug="other", title="Other")}
@@ -100,6 +101,7 @@ async def test_pages_of_the_list(start: Callable[..., Any], monkeypatch: pytest.
         assert (wrong.status_code, wrong.headers["content-type"]) == (422, "text/html; charset=utf-8")
 
 
+@pytest.mark.thorough
 async def test_submission_without_scripts(live: Live) -> None:
     """The verdict once, the tests in the order in which they ran, why they failed, and the code with a note there."""
     number = await live.submit("wait", file_name="mine.py")
@@ -135,6 +137,7 @@ async def test_submission_without_scripts(live: Live) -> None:
     assert not set("\u202e\u0007") & set(page)
 
 
+@pytest.mark.thorough
 async def test_runs_of_a_submission(start: Callable[..., Any]) -> None:
     """The latest one is shown, with the history; earlier ones stay as they were. A run that never was is 404."""
     async with start(auth=True) as live:
@@ -171,6 +174,7 @@ async def test_runs_of_a_submission(start: Callable[..., Any]) -> None:
             assert (await live.http.get(f"/submissions/{number}{address}", headers=HTML)).status_code in (404, 422)
 
 
+@pytest.mark.thorough
 async def test_foreign_and_absent_submissions_are_alike(start: Callable[..., Any]) -> None:
     """For a student; whoever is not logged in sees the same for both as well. A teacher sees what is there."""
     async with start(auth=True) as live:
@@ -257,6 +261,7 @@ async def test_problem_page(start: Callable[..., Any]) -> None:
         assert "There is no problem &#39;&lt;b&gt;&#39;." in missing.text
 
 
+@pytest.mark.thorough
 async def test_problem_that_closes(start: Callable[..., Any]) -> None:
     """The page says until when, or since when, and how many submissions are left to whoever looks."""
     soon = datetime.now(UTC) + timedelta(days=1)
@@ -299,6 +304,7 @@ async def test_errors_of_the_api_stay_json(live: Live, path: str) -> None:
     assert answer.json()["detail"]
 
 
+@pytest.mark.thorough
 async def test_no_address_leaves_the_place(start: Callable[..., Any]) -> None:
     """Every address on a page is relative, so that a proxy may show the server below any path; no host is named."""
     async with start(auth=True) as live:

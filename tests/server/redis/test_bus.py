@@ -360,6 +360,7 @@ async def naive(url: str, count: list[int], ready: asyncio.Event) -> None:
                 count += [each.seq for each in content] if isinstance(content, tuple) else []
 
 
+@pytest.mark.thorough
 async def test_connections_cut_again_and_again(node: Callable[[Log], Any], url: str) -> None:
     """Of 2,000 events none is lost and none comes twice, while every Pub/Sub connection is cut every few of them.
 

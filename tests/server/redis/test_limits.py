@@ -251,6 +251,7 @@ async def test_without_redis_each_gateway_counts_alone(
     assert caplog.text.count("limits apply across all gateways") == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("patient")
 async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url: str) -> None:
     """The eleventh is refused wherever it comes; `/readyz` and `/metrics` report that Redis is up."""
@@ -268,6 +269,7 @@ async def test_ten_connections_over_two_gateways(start: Callable[..., Any], url:
         assert await next_event(await two.watch(submission_id))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("patient")
 async def test_a_user_over_two_gateways(start: Callable[..., Any], url: str) -> None:
     """Submissions and login attempts are counted together."""

@@ -151,6 +151,7 @@ async def test_server_over_tls(start: Callable[..., Any], caplog: pytest.LogCapt
     assert quote(PASSWORD, safe="") not in caplog.text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fault", ["password", "authority", "plain"])
 def test_database_that_cannot_be_trusted(database: str, tmp_path: Path, fault: str) -> None:
     """A wrong password, a certificate of somebody else, no TLS: a sentence without the password."""

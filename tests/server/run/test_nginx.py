@@ -179,6 +179,7 @@ def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     assert "warn" not in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 async def test_two_gateways_behind_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
     """Submitting, watching, pings and close codes work, whichever gateway serves the request."""
@@ -235,6 +236,7 @@ def check_log(proxy: Proxy, request: str) -> None:
     assert "secret-in-the-query" not in proxy.log.with_name("error.log").read_text()
 
 
+@pytest.mark.thorough
 async def test_gateway_shutdown_behind_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
     """Watchers of a gateway that stops get its 1012 through the proxy and come back to the other one; nobody who asks
     meanwhile notices."""
@@ -263,6 +265,7 @@ async def test_gateway_shutdown_behind_nginx(start: Callable[..., Any], tmp_path
                 assert (await next_event(again))["seq"] == 1
 
 
+@pytest.mark.thorough
 async def test_nginx_passes_client_addresses(start: Callable[..., Any], tmp_path: Path) -> None:
     """Limits per address use the client's real address, which it cannot spoof: `127.0.0.1` in this test."""
     async with (
@@ -298,6 +301,7 @@ def workers_users(pid_file: Path) -> set[str]:
     return {pwd.getpwuid(Path(f"/proc/{child}").stat().st_uid).pw_name for child in children}
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not has_www_data(), reason="not root, or there is no user www-data (Debian)")
 async def test_debians_nginx(start: Callable[..., Any], tmp_path: Path) -> None:
     """With its own user: workers that cannot read what is ours pass on sockets, and bodies that they keep in files."""

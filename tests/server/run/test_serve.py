@@ -188,6 +188,7 @@ def test_data_directory_cannot_be_created(tmp_path: Path) -> None:
     assert "data" in refused(ServerSettings(tmp_path / "data", port=0)).message
 
 
+@pytest.mark.thorough
 def test_second_server_on_the_same_data(serve: Callable[..., Process], tmp_path: Path) -> None:
     """One sentence that names what joins several servers; the first one goes on."""
     serve()

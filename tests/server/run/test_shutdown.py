@@ -122,6 +122,7 @@ def test_second_signal_and_deadline() -> None:
     assert ended == [130, 143]
 
 
+@pytest.mark.thorough
 async def test_watchers_are_closed_gradually(start: Callable[..., Any]) -> None:
     """Each gets 1012, not all at the same moment, even if it is sending."""
     async with start(closing_per_s=20.0) as live:

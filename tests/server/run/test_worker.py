@@ -63,6 +63,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return line
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("args", "hint"),
     first(
@@ -90,6 +91,7 @@ def test_invalid_worker_options(subcli: Callable[..., Any], tmp_path: Path, args
     assert "Traceback" not in errors
 
 
+@pytest.mark.thorough
 def test_worker_requires_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -> None:
     """A worker judges other people's code, so without bubblewrap it does not start."""
     words = ["worker", "--database", f"sqlite:///{tmp_path / 'x.db'}", "--redis", "redis://127.0.0.1:1/0"]
@@ -183,6 +185,7 @@ def problem_with(tree: Path, answer: str) -> None:
     draft.rename(tree / "say")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backends", [("postgresql", "redis")], ids=["postgresql+redis"], indirect=True)
 def test_worker_without_the_problems(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
     """It gets them from the database: a new problem, a new version of it, and one that is gone."""

@@ -94,9 +94,12 @@ def _plain(options: Options, streams: Streams, origin: Callable[[str], str | Non
     from subcli.output.github.annotations import locator
     from subcli.output.github.view import GithubView
 
-    summary = streams.env.get("GITHUB_STEP_SUMMARY")
+    summary, outputs = (
+        Path(name) if (name := streams.env.get(variable)) else None
+        for variable in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")
+    )
     locate = locator(origin, streams.cwd or Path(), streams.env)
-    return GithubView(plain, streams.stdout, Path(summary) if summary else None, locate, streams.stderr)
+    return GithubView(plain, streams.stdout, summary, locate, streams.stderr, outputs)
 
 
 def _live(options: Options, streams: Streams, others: list[View], operator: Operator | None) -> View:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from subcli.output.github.annotations import Locate, command, error_annotations
+from subcli.output.github.outputs import write_outputs
 from subcli.output.github.summary import append, summary
 from subcli.output.plain import PlainView
 from subcli.output.view import Ending, NullView, SnapshotSource, ViewEvent
@@ -21,16 +24,27 @@ class GithubView(NullView):
         summary: The file of the job's summary, if there is one.
         locate: Finds the files that annotations point to.
         stderr: Where a summary that cannot be written is reported.
+        outputs: The file of the step's outputs, if there is one.
     """
 
-    def __init__(self, plain: PlainView, stdout: TextIO, summary: Path | None, locate: Locate, stderr: TextIO) -> None:
+    def __init__(
+        self,
+        plain: PlainView,
+        stdout: TextIO,
+        summary: Path | None,
+        locate: Locate,
+        stderr: TextIO,
+        outputs: Path | None = None,
+    ) -> None:
         self._plain = plain
         self._stdout = stdout
         self._summary = summary
         self._locate = locate
         self._stderr = stderr
+        self._outputs = outputs
         self._sources: dict[int, SnapshotSource] = {}
         self._submitted: list[int] = []
+        self._urls: dict[int, str] = {}
         self._endings: dict[int, Ending] = {}
         self._group_is_open = False
         self._group_was_opened = False
@@ -39,6 +53,8 @@ class GithubView(NullView):
     def submitted(self, submission_id: int, answer: dict[str, Any]) -> None:
         """Open the group with the id and the address of the submission's page."""
         self._submitted = [submission_id]
+        if isinstance(url := answer.get("url"), str):
+            self._urls[submission_id] = url
         self._open_group()
         self._plain.submitted(submission_id, answer)
 
@@ -69,7 +85,7 @@ class GithubView(NullView):
         self._plain.flush()
 
     def close(self) -> None:
-        """Annotate the failures, and append to the job's summary."""
+        """Annotate the failures, append to the job's summary, and set the step's outputs."""
         self._close_group()
         self._plain.close()
         ended = [
@@ -81,10 +97,19 @@ class GithubView(NullView):
             self._write_command(line)
         self._stdout.flush()
         if self._summary is not None:
-            try:
+            with self._warning("the job's summary"):
                 append(self._summary, summary(ended))
-            except OSError as error:
-                self._stderr.write(f"warning: the job's summary cannot be written: {error.strerror or error}\n")
+        if self._outputs is not None:
+            ids = sorted({*self._submitted, *self._sources})
+            with self._warning("the step's outputs"):
+                write_outputs(self._outputs, ids, self._endings, self._urls)
+
+    @contextmanager
+    def _warning(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._stderr.write(f"warning: {what} cannot be written: {error.strerror or error}\n")
 
     def _open_group(self) -> None:
         if self._group_was_opened:
