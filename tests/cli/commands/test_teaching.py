@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import re
@@ -293,6 +294,24 @@ def test_results_for_people(judge: Judge, home: Path) -> None:
     assert "1 of 3 passed, 2 have submitted" in here.out.getvalue()
     assert "1 submission has no verdict yet: the results may change" in here.out.getvalue()
     assert [given["which"] for _, given in judge.asked] == ["best"] * 3
+
+
+@pytest.mark.parametrize("as_csv", [False, True])
+def test_results_without_an_end(judge: Judge, home: Path, monkeypatch: pytest.MonkeyPatch, as_csv: bool) -> None:
+    """A server that always has another page is not asked for ever, nor kept in memory."""
+    monkeypatch.setattr(results, "_MOST_ROWS", 500)
+    numbers = itertools.count()
+    judge.answer = lambda call, given: (
+        200,
+        {"problem": "lru", "results": ROWS[:1] * 200, "next_cursor": str(next(numbers))},
+    )
+    with pytest.raises(ServerError, match="more than 500 users"):
+        results.run(Common(server=judge.url), captured(home).streams, "lru", as_csv=as_csv)
+    assert len(judge.asked) == 3
+    # Pages without anybody have no end either.
+    judge.answer = lambda call, given: (200, {"problem": "lru", "results": [], "next_cursor": str(next(numbers))})
+    results.run(Common(server=judge.url), captured(home).streams, "lru", as_csv=as_csv)
+    assert len(judge.asked) == 4
 
 
 def test_results_as_csv_json_and_words(judge: Judge, home: Path) -> None:

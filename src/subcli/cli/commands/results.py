@@ -31,6 +31,7 @@ _FORMULA: Final = re.compile(r"((?:^|[;\t|])[\s\"']*)([=+\-@\uff1d\uff0b\uff0d\u
 beginning, or behind what separates cells elsewhere, such as where the comma is the decimal sign."""
 
 _PAGE: Final = 200
+_MOST_ROWS: Final = 200_000
 
 
 def register(app: typer.Typer) -> None:
@@ -89,13 +90,19 @@ def run(common: Common, streams: Streams, problem: str, *, last: bool = False, a
 
 async def _pages(client: Client, problem: str, which: str) -> AsyncIterator[dict[str, Any]]:
     params: dict[str, Any] = {"which": which, "limit": _PAGE}
+    count = 0
     while True:
         page = await client.with_id(problem, None, functools.partial(client.api.results, params=params))
         if not isinstance(page.get("results"), list):
             raise ServerError("The server's answer has no results.", hint="`subcli doctor` checks the server.")
+        count += len(page["results"])
+        if count > _MOST_ROWS:
+            raise ServerError(
+                f"The server has results of more than {_MOST_ROWS:,} users.", hint="`subcli doctor` checks the server."
+            )
         yield page
         following = page.get("next_cursor")
-        if not isinstance(following, str) or following == params.get("cursor"):
+        if not isinstance(following, str) or following == params.get("cursor") or not page["results"]:
             return
         params = {**params, "cursor": following}
 
