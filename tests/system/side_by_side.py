@@ -38,6 +38,7 @@ AT_ONCE = 9
 """More processes starting at the same moment would blur what is measured."""
 
 GROUPS = {
+    "test_components.py": 1,
     "test_ends.py": 2,
     "test_faults.py": 4,
     "test_frames.py": 2,
@@ -48,7 +49,7 @@ GROUPS = {
     "test_terminal_title.py": 1,
     "test_waiting.py": 1,
 }
-"""The modules, and into how many groups the tests of each are divided."""
+"""The modules, and into how many groups the tests of each are divided; one where a fixture is costly."""
 
 IN_ONE_PROCESS = None if {"SUBCLI_TEST_ALL", "SUBCLI_TEST_BACKENDS"} & set(os.environ) else "[postgresql"
 """What a default run has few tests of, and starts one server for."""

@@ -181,8 +181,13 @@ async def test_json_and_junit_together(command: Commands) -> None:
 
 
 def test_yaml_examples() -> None:
-    """Both are valid YAML with the keys of their system; secrets appear in no command."""
-    github, gitlab = (yaml.safe_load(block) for block in blocks("yaml"))
+    """All are valid YAML with the keys of their system; secrets appear in no command; inputs are those that exist."""
+    with_action, github, with_component, gitlab = (yaml.safe_load(block) for block in blocks("yaml"))
+    root = Path(__file__).parents[2]
+    step = with_action["jobs"]["judge"]["steps"][1]
+    assert step["with"].keys() <= yaml.safe_load((root / "action.yml").read_text())["inputs"].keys()
+    inputs = next(yaml.safe_load_all((root / "templates" / "subcli.yml").read_text()))["spec"]["inputs"]
+    assert with_component["include"][0]["inputs"].keys() <= inputs.keys()
     # YAML 1.1 reads `on` as true.
     assert {"name", True, "jobs"} == set(github)
     assert all("uses" in step or "run" in step for step in github["jobs"]["judge"]["steps"])
@@ -191,8 +196,8 @@ def test_yaml_examples() -> None:
 
 
 def scripts() -> list[str]:
-    """Every shell part of docs/ci.md: the blocks, and the lines of the two YAML examples."""
-    github, gitlab = (yaml.safe_load(block) for block in blocks("yaml"))
+    """Every shell part of docs/ci.md: the blocks, and the lines of the two examples that call the program."""
+    _, github, _, gitlab = (yaml.safe_load(block) for block in blocks("yaml"))
     steps = [step["run"] for step in github["jobs"]["judge"]["steps"] if "run" in step]
     return [*blocks("sh"), *steps, *gitlab["judge"]["before_script"], *gitlab["judge"]["script"]]
 
