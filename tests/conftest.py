@@ -84,14 +84,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 def _mark_unmeasured(items: list[pytest.Item]) -> None:
     """`make coverage` does not measure what takes only lines that the rest takes too: measuring would take twice as
-    long. These are tests that are `thorough`, and all but the first set of a test's parameters.
-
-    Not those of the core: `make test-core` measures them, each line and branch.
-    """
+    long. These are tests that are `thorough`, and all but the first set of a test's parameters."""
     begun: set[str] = set()
     for item in items:
-        if item.path.relative_to(_HERE).parts[0] in ("core", "shared"):
-            continue
         function = item.nodeid.partition("[")[0]
         thorough = item.get_closest_marker("thorough")
         adds = thorough.kwargs.get("measured", False) if thorough else function not in begun
@@ -109,6 +104,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    # Not by `make test-core`, which measures each line and branch of the core.
     if VARIABLES.keys() & os.environ.keys():
         _mark_unmeasured(items)
     if hasattr(config, "workerinput"):
