@@ -17,7 +17,7 @@ BESIDE_CORE := tests --ignore=tests/core --ignore=tests/shared
 CORE    := core/**/*,src/subcli/shared/protocol.py,src/subcli/shared/messages.py,src/subcli/shared/decoding.py,src/subcli/shared/lenient_json.py,src/subcli/shared/encoding.py,src/subcli/shared/secret.py
 
 .PHONY: help demo test test-core test-pythons test-windows coverage soak trials mutation bench lint format generate \
-  picture dist zipapp requirements audit sbom release clean
+  picture recording dist zipapp requirements audit sbom release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -129,6 +129,9 @@ generate: $(VENV)/.dev  ## generate completions, man pages, the JSON Schema and 
 
 picture: $(VENV)/.dev  ## render docs/live.svg from a real run
 	$(BIN)/python -m generate.picture
+
+recording: $(VENV)/.dev  ## record docs/live.cast (asciicast) and docs/recording.svg from a real run
+	$(BIN)/python -m generate.recording
 
 $(VENV)/.dist: $(VENV)/.dev
 	@$(PIP) --group dist
