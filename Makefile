@@ -17,7 +17,7 @@ BESIDE_CORE := tests --ignore=tests/core --ignore=tests/shared
 CORE    := core/**/*,src/subcli/shared/protocol.py,src/subcli/shared/messages.py,src/subcli/shared/decoding.py,src/subcli/shared/lenient_json.py,src/subcli/shared/encoding.py,src/subcli/shared/secret.py
 
 .PHONY: help demo test test-core test-pythons test-windows coverage soak trials mutation bench lint format generate \
-  picture recording dist zipapp requirements audit sbom release clean
+  picture recording docs dist zipapp requirements audit sbom release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -132,6 +132,19 @@ picture: $(VENV)/.dev  ## render docs/live.svg from a real run
 
 recording: $(VENV)/.dev  ## record docs/live.cast (asciicast) and docs/recording.svg from a real run
 	$(BIN)/python -m generate.recording
+
+$(VENV)/.docs: $(VENV)/.runtime
+	@$(PIP) --group docs
+	@touch $@
+
+SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -c docs/site -d build/doctrees
+
+# Sphinx checks the links between pages, the last line what became of them.
+docs: $(VENV)/.docs  ## build the documentation site into build/site and check its links; LINKS=all: foreign ones too
+	$(BIN)/python -m generate.site build/docs
+	$(SPHINX) -E build/docs build/site
+	$(BIN)/python -m generate.site_links build/site
+	$(if $(filter all,$(LINKS)),$(SPHINX) -b linkcheck build/docs build/links)
 
 $(VENV)/.dist: $(VENV)/.dev
 	@$(PIP) --group dist

@@ -12,8 +12,9 @@ from generate.tree import Argument, Command, Option
 from subcli.cli import exits
 from subcli.cli.common import Common
 
-_SHARED: Final = frozenset(f"--{name.replace('_', '-')}" for name in Common.__struct_fields__)
-_ENVIRONMENT: Final = {
+SHARED: Final = frozenset(f"--{name.replace('_', '-')}" for name in Common.__struct_fields__)
+"""The options that every command takes."""
+ENVIRONMENT: Final = {
     "SUBCLI_SERVER, SUBCLI_PROFILE": "Same as --server and --profile.",
     "SUBCLI_PROBLEM, SUBCLI_LANGUAGE": "Same as --problem and --language.",
     "SUBCLI_API_PATH, SUBCLI_WS_URL": "Where to find the REST API and the WebSocket, if not at /api and /ws.",
@@ -26,7 +27,7 @@ _ENVIRONMENT: Final = {
     "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE": "Same as SSL_CERT_FILE, where neither that nor SSL_CERT_DIR is set.",
     "NO_COLOR, FORCE_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM, COLUMNS, CI": "Control colors, width and interactivity.",
 }
-_FILES: Final = {
+FILES: Final = {
     ".subcli.toml": "Project settings, in the working directory or a parent: problem, language, files, server.",
     "~/.config/subcli/config.toml": "User settings, with a [profiles.NAME] table for each further server.",
 }
@@ -72,7 +73,7 @@ def _top(tree: Command) -> str:
             page.item(bold(" ".join(("subcli", *command.path))), f"{_first(command.help)} See {_title(command)}(1).")
     _options(page, tree)
     _shared(page, next(command for command in tree.walk() if command.path == ("list",)))
-    for heading, entries in (("ENVIRONMENT", _ENVIRONMENT), ("FILES", _FILES)):
+    for heading, entries in (("ENVIRONMENT", ENVIRONMENT), ("FILES", FILES)):
         page.section(heading)
         for name, text in entries.items():
             page.item(bold(name), text)
@@ -111,16 +112,16 @@ def _argument(argument: Argument) -> str:
 def _options(page: Page, command: Command) -> None:
     page.section("OPTIONS")
     for option in command.options:
-        if not _SHARED & set(option.names):
-            page.item(_option(option), _description(option))
+        if not SHARED & set(option.names):
+            page.item(_option(option), description(option))
 
 
 def _shared(page: Page, command: Command) -> None:
-    shared = [option for option in command.options if _SHARED & set(option.names)]
+    shared = [option for option in command.options if SHARED & set(option.names)]
     if shared:
         page.section("COMMON OPTIONS")
         for option in shared:
-            page.item(_option(option), _description(option))
+            page.item(_option(option), description(option))
 
 
 def _option(option: Option) -> str:
@@ -128,7 +129,8 @@ def _option(option: Option) -> str:
     return names if option.values is None else f"{names} {italic(option.values.label)}"
 
 
-def _description(option: Option) -> str:
+def description(option: Option) -> str:
+    """The help of an option, with its choices and its default."""
     choices = option.values.choices if option.values else ()
     listed = all(choice in option.help for choice in choices)
     one_of = "" if listed else f" One of: {', '.join(choices)}."
@@ -136,7 +138,7 @@ def _description(option: Option) -> str:
 
 
 def _rest(page: Page, command: Command, see_also: list[str]) -> None:
-    example, codes = _epilog(command.epilog)
+    example, codes = epilog(command.epilog)
     if codes:
         page.section("EXIT STATUS")
         for code, meaning in codes:
@@ -149,7 +151,7 @@ def _rest(page: Page, command: Command, see_also: list[str]) -> None:
     page.raw(",\n".join([*names, f"{bold('subcli-exit-codes')}(7)", f"{bold('subcli-protocol')}(7)"]))
 
 
-def _epilog(text: str) -> tuple[list[str], list[tuple[int, str]]]:
+def epilog(text: str) -> tuple[list[str], list[tuple[int, str]]]:
     """Parse the examples and the exit codes from the epilog of a command's help."""
     example: list[str] = []
     codes: list[tuple[int, str]] = []

@@ -40,13 +40,14 @@ class Values:
 
 @dataclass(frozen=True)
 class Option:
-    """One option. ``values`` is None for a flag."""
+    """One option. ``values`` is None for a flag, ``variable`` names what sets it if it is not given."""
 
     names: tuple[str, ...]
     help: str
     values: Values | None
     repeatable: bool
     default: str
+    variable: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def _option(parameter: Any) -> Option:
     default = parameter.default
     shown = str(default) if default not in (None, False, "") and not parameter.is_flag and not callable(default) else ""
     values = None if parameter.is_flag else _values(parameter)
-    return Option(names, parameter.help or "", values, repeatable=bool(parameter.multiple), default=shown)
+    variable = str(parameter.envvar or "")
+    return Option(names, parameter.help or "", values, bool(parameter.multiple), shown, variable)
 
 
 def _argument(parameter: Any) -> Argument:
