@@ -6,6 +6,9 @@ The source directory is what ``python -m generate.site`` lays out, not docs/.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
 
 from subcli import __version__
 
@@ -43,3 +46,19 @@ linkcheck_timeout = 30
 linkcheck_retries = 2
 # Examples, not places.
 linkcheck_ignore = [r"https?://127\.0\.0\.1", r"https?://localhost", r"https://[\w.]*\.example"]
+
+
+def complete(app: Sphinx, page: str, template: str, context: dict[str, Any], document: object) -> None:
+    """Give headings their level, give focus to what scrolls sideways, and load pictures late."""
+    if "body" in context:
+        body = context["body"].replace("<pre>", '<pre tabindex="0">')
+        body = body.replace('<div class="table-wrapper ', '<div tabindex="0" class="table-wrapper ')
+        # The recording starts when it is loaded: when its details are opened.
+        context["body"] = body.replace("<img ", '<img loading="lazy" ')
+    tree = context["furo_navigation_tree"]
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
+def setup(app: Sphinx) -> None:
+    """Run after Furo, which makes its own changes to each page."""
+    app.connect("html-page-context", complete, priority=900)
