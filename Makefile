@@ -16,8 +16,8 @@ COVERED := $(CURDIR)/$(VENV)/coverage
 BESIDE_CORE := tests --ignore=tests/core --ignore=tests/shared
 CORE    := core/**/*,src/subcli/shared/protocol.py,src/subcli/shared/messages.py,src/subcli/shared/decoding.py,src/subcli/shared/lenient_json.py,src/subcli/shared/encoding.py,src/subcli/shared/secret.py
 
-.PHONY: help demo test test-core test-pythons test-windows coverage soak trials mutation bench lint format generate picture wheel \
-  requirements audit sbom release clean
+.PHONY: help demo test test-core test-pythons test-windows coverage soak trials mutation bench lint format generate \
+  picture dist zipapp requirements audit sbom release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -129,9 +129,24 @@ generate: $(VENV)/.dev  ## generate completions, man pages, the JSON Schema and 
 picture: $(VENV)/.dev  ## render docs/live.svg from a real run
 	$(BIN)/python -m generate.picture
 
-wheel: $(VENV)/.dev  ## build the wheel into dist/
+$(VENV)/.dist: $(VENV)/.dev
+	@$(PIP) --group dist
+	@touch $@
+
+# The wheel is built from the sdist, as others will build it.
+dist: $(VENV)/.dist  ## build sdist and wheel into dist/, twice; check that they are the same, and what is in them
 	rm -rf dist
-	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist/again .
+	for file in dist/*.*; do cmp "$$file" "dist/again/$${file#dist/}"; done
+	rm -r dist/again
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+zipapp: $(VENV)/.dist  ## build dist/subcli.pyz, the client in one file for machines without pip; PYTHONS=… for several
+	@mkdir -p dist
+	$(BIN)/pex . --constraints constraints.txt --console-script subcli $(addprefix --python=,$(or $(PYTHONS),$(BIN)/python)) \
+	  --venv prepend --sh-boot --output-file dist/subcli.pyz
 
 $(VENV)/.release: $(VENV)/.dev
 	@$(PIP) --group release
@@ -151,7 +166,7 @@ sbom: $(VENV)/.release  ## write dist/subcli.cdx.json, the parts of the server's
 	$(BIN)/cyclonedx-py requirements $(IMAGE) --pyproject pyproject.toml --output-reproducible --validate \
 	  --output-file dist/subcli.cdx.json
 
-release: audit wheel sbom  ## everything that a release consists of, into dist/
+release: audit dist zipapp sbom  ## everything that a release consists of, into dist/
 
 clean:
 	rm -rf $(VENV) mutants dist build .mypy_cache .ruff_cache .pytest_cache

@@ -103,7 +103,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    _mark_unmeasured(items)
+    if VARIABLES.keys() & os.environ.keys():
+        _mark_unmeasured(items)
     if hasattr(config, "workerinput"):
         mixed = sorted(items, key=lambda item: (zlib.crc32(item.nodeid.encode()), item.nodeid))
         long = [item for item in mixed if item.get_closest_marker("long")]
