@@ -76,7 +76,7 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 100)) --from $(FROM) --feed
 	SUBCLI_FUZZ=$(FUZZ) SUBCLI_TEST_ALL=1 $(BIN)/python -m pytest tests/fuzz tests/output tests/cli/test_hostile_server.py \
-	  tests/server/api/test_openapi.py tests/system/test_traces.py -q -n $(WORKERS) --timeout 0
+	  tests/server/api/test_openapi.py tests/server/edge/test_hostile_values.py tests/system/test_traces.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 	SUBCLI_TEST_ALL=1 SUBCLI_TEST_CORPUS=all $(BIN)/python -m pytest tests/judge/test_corpus.py -n $(WORKERS)
@@ -86,7 +86,7 @@ $(VENV)/.oracle: pyproject.toml | $(BIN)/python
 	@$(PIP) --upgrade --target $(VENV)/oracle --group oracle
 	@touch $@
 
-trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing
+trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the watchdog, verdicts under load and while workers die, timing, a year
 	$(BIN)/python -m bench.frozen_readers
 	$(BIN)/python -m bench.sent_away
 	$(BIN)/python -m bench.looks
@@ -96,6 +96,7 @@ trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the w
 	$(BIN)/python -m bench.default_validator
 	$(BIN)/python -m bench.packages
 	$(BIN)/python -m bench.floods
+	$(BIN)/python -m bench.year
 
 $(VENV)/.mutation: $(VENV)/.dev
 	@$(PIP) --group mutation

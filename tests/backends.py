@@ -112,6 +112,10 @@ class Postgres(Backend):
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.directory}"
 
+    def program(self, name: str) -> Path:
+        """Where a program of PostgreSQL is, such as `pg_dump`."""
+        return self._programs / name
+
     def start(self) -> None:
         options = {
             "listen_addresses": "",

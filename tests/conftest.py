@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.backends import Postgres, RedisServer
 
+_HERE = Path(__file__).parent
+
 # Where it is set, each of the hundreds of processes that the tests start would compile the whole program anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -44,10 +46,9 @@ def pytest_unconfigure() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Processes side by side begin to collect with different folders: each finds compiled what another began with."""
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-    here = Path(__file__).parent
-    if worker and [(config.invocation_params.dir / each).resolve() for each in config.args] == [here]:
+    if worker and [(config.invocation_params.dir / each).resolve() for each in config.args] == [_HERE]:
         ignored = {Path(each).resolve() for each in config.getoption("ignore") or ()}
-        folders = sorted(each for each in here.iterdir() if each.is_dir() and each not in ignored)
+        folders = sorted(each for each in _HERE.iterdir() if each.is_dir() and each not in ignored)
         start = int(worker["workerid"].removeprefix("gw")) * len(folders) // int(worker["workercount"])
         config.args[:] = map(str, folders[start:] + folders[:start])
 
@@ -103,6 +104,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    # Not by `make test-core`, which measures each line and branch of the core.
     if VARIABLES.keys() & os.environ.keys():
         _mark_unmeasured(items)
     if hasattr(config, "workerinput"):

@@ -110,6 +110,7 @@ def test_defaults(calls: list[tuple[Any, ...]]) -> None:
     ("words", "message"),
     [
         (["watch", "1", "2", "--after-seq", "3"], "`--after-seq` needs exactly one id."),
+        (["watch", "1", "2", "--run", "1"], "`--run` needs a single id."),
         (["watch", "http://a/submissions/1", "http://b/submissions/2"], "The URLs name several servers."),
         (["watch", "http://a/problems/1"], "'http://a/problems/1' is not the URL of a submission."),
         (["watch", "x"], "'x' is not a valid submission id."),

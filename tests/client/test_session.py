@@ -980,6 +980,25 @@ def test_snapshot_for_the_screen_ends_the_session() -> None:
     play(trial)
 
 
+def test_screen_describes_the_run_that_is_followed() -> None:
+    """The submission has been judged again since, and the log of its latest run has another name."""
+
+    class TwoRuns(ScriptedRest):
+        async def submission(self, submission_id: int, epoch: str | None = None) -> dict[str, Any]:
+            return {**await super().submission(submission_id), "epoch": epoch or "of-2", "problem": "echo"}
+
+    async def trial() -> None:
+        it = Trial(TwoRuns(RESUME), describe=True)
+        it.session.watch.recognize("of-1")
+        it.make = lambda: ScriptedSocket([(0.1, numbered(1)), (0.2, event("complete", seq=2, final_status="failed"))])
+        await it.run(5)
+        assert it.dialled == [(0, "of-1")]
+        assert [message.seq for message in it.messages] == [1, 2]
+        assert it.session.watch.problem == "echo"
+
+    play(trial)
+
+
 def test_who_begins_in_the_middle_asks_for_the_name() -> None:
     """Once: an older server does not have it."""
 

@@ -42,6 +42,40 @@ def test_links_that_lead_out_are_refused(leads: str) -> None:
         check(manifest, manifest.version, MANY)
 
 
+@pytest.mark.parametrize(
+    "links",
+    [
+        # Each of them leads inside, taken alone and as text.
+        {"sum/up": "..", "sum/x": "up/../../etc/passwd"},
+        {"sum/a/b/up": "../../..", "sum/x": "a/b/up/../../../etc/passwd"},
+        {"sum/x": "a/up/../y", "sum/a/up": "other", "sum/a/other": "../.."},
+        {"sum/a/b/up": "../../..", "sum/x": "y/../z", "sum/y": "a/b/up"},
+    ],
+    ids=str,
+)
+def test_links_that_lead_out_through_others_are_refused(links: dict[str, str]) -> None:
+    """What follows a link counts from where that leads."""
+    manifest = made(directories=("sum", "sum/a", "sum/a/b"), links=tuple(links.items()))
+    with pytest.raises(ManifestError, match=r"the link sum/x leads out"):
+        check(manifest, manifest.version, MANY)
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        {"sum/up": "..", "sum/x": "up/sum/a"},
+        {"sum/a/b/up": "../../..", "sum/x": "a/b/up/sum/../sum"},
+        {"sum/x": "y", "sum/y": "x"},
+        {f"sum/{number}": f"{number + 1}/." for number in range(200)},
+    ],
+    ids=lambda links: str(links)[:60],
+)
+def test_links_through_others_that_stay_are_kept(links: dict[str, str]) -> None:
+    """Also those that lead round and round, which the system does not follow."""
+    manifest = made(directories=("sum", "sum/a", "sum/a/b"), links=tuple(links.items()))
+    check(manifest, manifest.version, MANY)
+
+
 @pytest.mark.parametrize("leads", ["y", "../common", "..", "nowhere/at/all", "."])
 def test_links_inside_are_kept(leads: str, tmp_path: Path) -> None:
     """Whether there is something or not."""

@@ -164,6 +164,14 @@ def test_description_must_be_text(write: Write) -> None:
         load_problem(root)
 
 
+def test_description_has_an_end(write: Write) -> None:
+    """A server keeps it in memory and sends it to everybody."""
+    root = write(GOOD)
+    os.truncate(root / "description.md", 1 << 40)
+    with pytest.raises(ProblemError, match=r"description\.md: larger than 1024 KiB"):
+        load_problem(root)
+
+
 def test_solutions_must_exist_and_match(write: Write) -> None:
     """A solution in an unknown language, and failed tests of a passing one, are refused."""
     root = write(GOOD)

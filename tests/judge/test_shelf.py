@@ -179,6 +179,27 @@ def test_broken_languages_keep_the_old_ones(tree: Path, shelf: Shelf) -> None:
     assert shelf.broken == ()
 
 
+@pytest.mark.parametrize(
+    ("leads", "complaint"),
+    [
+        ("/dev/zero", "is not a file"),
+        ("pipe", "is not a file"),
+        ("common", "is not a file"),
+        ("long", "larger than 64 KiB"),
+    ],
+)
+def test_languages_that_have_no_end(tree: Path, shelf: Shelf, tmp_path: Path, leads: str, complaint: str) -> None:
+    """They are neither read into memory nor waited for, and are named as their author does."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "common").mkdir()
+    (tmp_path / "long").touch()
+    os.truncate(tmp_path / "long", 1 << 40)
+    (tree / "languages.toml").symlink_to(tmp_path / leads)
+    settle(shelf)
+    assert [str(error) for error in shelf.broken] == [f"{tree}/languages.toml: {complaint}"]
+    assert "sum" in shelf.problems
+
+
 def test_new_problem_cannot_take_a_name(tree: Path, shelf: Shelf) -> None:
     """The one in service keeps it, even if the other's directory comes first; once it is gone, the name is free."""
     write(tree, "a-copy", title="Copy")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -270,6 +273,25 @@ def test_what_is_no_file_is_left_out(tree: Path, data: Path) -> None:
         assert sorted(os.listdir(root.parent)) == ["common", "sum"]
 
 
+def test_what_is_no_file_keeps_no_problem_out(tree: Path, data: Path) -> None:
+    """Beside the problems as well: an editor's socket, or a pipe, where a problem was or the languages would be."""
+    os.mkfifo(tree / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tree / "socket"))
+    with problem_shelf(tree, data) as taken:
+        assert "sum" in taken.problems
+        assert taken.remarks == tuple(
+            f"{tree}/{name} is not copied: it is neither a file nor a directory" for name in ("pipe", "socket")
+        )
+        (tree / "pipe").unlink()
+        shutil.rmtree(tree / "common")
+        os.mkfifo(tree / "common")
+        for _ in range(2):
+            taken.look()
+        assert sorted(os.listdir(taken.path / "own")) == ["sum"]
+        assert len(taken.remarks) == 2
+
+
 def test_data_directory_may_be_among_the_problems(tree: Path) -> None:
     """The copy does not contain itself, nor the server's data."""
     (tree / "data").mkdir()
@@ -290,6 +312,28 @@ def test_too_many_files_are_refused(tree: Path, data: Path, monkeypatch: pytest.
     with pytest.raises(ProblemError, match="problems: has more than 50 files"), problem_shelf(tree, data):
         pass
     assert list(data.iterdir()) == []
+
+
+def test_what_there_is_no_room_for_is_not_copied(tree: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is mostly a hole takes no space, but a copy of it would take all. Other problems are not affected."""
+    shutil.copytree(tree / "sum", tree / "large")
+    replaced = PROBLEM.replace("700", "701").replace('"sum"', '"large"')
+    (tree / "large" / "problem.toml").write_text(replaced)
+    os.truncate(tree / "large" / "tests" / "wanted.txt", 1 << 43)
+    copied = snapshot._copy_file
+
+    def copy(path: str, *more: Any) -> None:
+        assert not path.endswith("large/tests/wanted.txt"), "the disk would be full"
+        copied(path, *more)
+
+    monkeypatch.setattr(snapshot, "_copy_file", copy)
+    with problem_shelf(tree, data) as taken:
+        assert set(taken.problems) >= {"sum"}
+        assert "large" not in taken.problems
+        (error,) = taken.broken
+        assert re.fullmatch(
+            r".*/large: it has [0-9,]+ MB, and there is no room for a copy: [0-9,]+ MB are free", str(error)
+        )
 
 
 # -- changes during the copy -------------------------------------------------------------------------------------

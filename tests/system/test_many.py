@@ -219,7 +219,7 @@ async def test_unknown_problem(command: Commands) -> None:
     assert not server.connects
 
 
-@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--logs"]])
+@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--logs"]])
 async def test_usage(command: Commands, more: Sequence[str]) -> None:
     """What to watch is said once, and what is printed is sent over single sockets only."""
     done = await command("watch", "--mine", *more)

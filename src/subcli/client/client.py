@@ -204,7 +204,7 @@ class Client:
             return await self.api.submissions(limit=limit, problem=name)
 
         entries = await self.with_id(problem, None, ask)
-        if all(_is_for(entry, {problem}) for entry in entries):
+        if all(_is_for(entry, {problem}) for entry in entries) or await self._filters_lists():
             return entries
         names = {problem}
         if not problem.isdecimal() and (number := await self._id_of_slug(problem)) is not None:
@@ -213,6 +213,13 @@ class Client:
             return entries
         every = await self.api.submissions(limit=max(limit, LISTED_MAX), problem=problem)
         return [entry for entry in every if _is_for(entry, names)]
+
+    async def _filters_lists(self) -> bool:
+        """Whether the server applies filters itself. It knows ids of problems that are no longer in service."""
+        try:
+            return "lists" in (await self.api.info_with_retry()).features
+        except SubcliError:
+            return False
 
     async def _meant(self, problem: str, language: str | None) -> str:
         """A hint for a problem or language that the server does not know: a similar name."""
@@ -238,6 +245,18 @@ class Client:
         for row in await self.submissions(limit=1):
             return row.submission_id
         raise NotFoundError("You have not submitted anything yet.", hint="`subcli submit FILE --problem SLUG`")
+
+    async def epoch_of_run(self, submission_id: int, run: int) -> str | None:
+        """The name of the log of one of a submission's judgings; ``None`` if it has none, which only the latest can.
+
+        Args:
+            run: its number.
+
+        Raises:
+            SubcliError: there is no such judging, or the server knows none.
+        """
+        await self.require_feature("runs", "show an earlier judging", in_demo=True)
+        return epoch_of(await self.api.submission_with_retry(submission_id, run))
 
     def token(self) -> Secret | None:
         """The token to send now, if there is one."""

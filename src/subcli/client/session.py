@@ -273,7 +273,7 @@ class Session:
     async def _describe_submission(self) -> None:
         if self._describe:
             try:
-                snapshot = await self._api.submission(self.watch.submission_id)
+                snapshot = await self._api.submission(self.watch.submission_id, self.watch.epoch)
                 self._recognize(snapshot.get("epoch"))
                 self.watch.describe(snapshot)
             except RequestFailed:

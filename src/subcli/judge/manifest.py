@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,8 @@ CHUNK_BYTES: Final = 1024 * 1024
 VERSION_CHARS: Final = 32
 MOST_FILES: Final = 200_000
 _LONGEST_PATH: Final = 4096
+_MOST_LINKS: Final = 40
+"""Through more, Linux leads nowhere (path_resolution(7))."""
 
 
 class ManifestError(ValueError):
@@ -86,8 +88,9 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def complaint(self) -> str:
         """Why it can only be used where it was made, a clause; empty if it can be used elsewhere."""
+        links = dict(self.links)
         for path, leads in self.links:
-            if not _is_inside(path, leads):
+            if not leads or "\0" in leads or not _leads_inside(path, links):
                 return f"the link {path} leads out of the directory of problems"
         return ""
 
@@ -211,12 +214,34 @@ def _is_safe(path: str) -> bool:
     return len(path) <= _LONGEST_PATH and "\0" not in path and not any(part in ("", ".", "..") for part in parts)
 
 
-def _is_inside(path: str, leads: str) -> bool:
-    """Whether a link leads to a place in the same directory, be there something or not."""
-    there = os.path.normpath(os.path.join(os.path.dirname(path), leads))
-    return (
-        bool(leads) and not os.path.isabs(leads) and "\0" not in leads and there != ".." and not there.startswith("../")
-    )
+def _leads_inside(path: str, links: Mapping[str, str]) -> bool:
+    """Whether a link leads to a place in the same directory, be there something or not, through whatever other links.
+
+    Args:
+        path: of the link.
+        links: where each of them leads, by its path.
+    """
+    place: list[str] = []
+    left = path.split("/")[::-1]
+    followed = 0
+    while left:
+        part = left.pop()
+        if part == "..":
+            if not place:
+                return False
+            place.pop()
+        elif part not in ("", "."):
+            place.append(part)
+            leads = links.get("/".join(place))
+            if leads is not None:
+                followed += 1
+                if os.path.isabs(leads):
+                    return False
+                if followed > _MOST_LINKS:
+                    return True
+                place.pop()
+                left += leads.split("/")[::-1]
+    return True
 
 
 def put_together(manifest: Manifest, target: Path, read: Callable[[str], bytes]) -> None:

@@ -38,6 +38,7 @@ from subcli.shared.toml import Keys, TomlError, TomlFile
 
 FILE_NAMES: Final = ("problem.toml", "problem.yaml")
 """The file that makes a directory a problem; the first one of them counts."""
+_LONGEST_DESCRIPTION_BYTES: Final = 1024 * 1024
 BUNDLED: Final = Path(__file__).with_name("problems")
 """The directory of the bundled problems."""
 
@@ -228,6 +229,21 @@ def _load_package(root: Path, origin: Path | None, known: Languages) -> Problem:
     return load_package(root, known, os.path.basename(os.path.abspath(origin or root)))
 
 
+def _description(path: Path) -> str:
+    """
+    Raises:
+        TomlError: it cannot be read, or is too long.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_DESCRIPTION_BYTES + 1)
+        if len(data) > _LONGEST_DESCRIPTION_BYTES:
+            raise TomlError(path, f"larger than {_LONGEST_DESCRIPTION_BYTES // 1024} KiB")
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TomlError(path, f"cannot be read: {error}") from None
+
+
 def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
     table = file.convert(ProblemTable)
     if table.runner == "tap" and not table.command:
@@ -235,10 +251,7 @@ def _load(root: Path, file: TomlFile, known: Languages) -> Problem:
     if not (root / table.tests).is_dir():
         raise file.error(("tests",), f"must be a directory: there is no {table.tests!r}")
     description = _existing(root, file, ("description",), table.description)
-    try:
-        text = description.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TomlError(description, f"cannot be read: {error}") from None
+    text = _description(description)
     languages = _languages(root, file, table, known)
     if table.runner != "cases":
         check_unused(file, allowed=("closes",))

@@ -11,6 +11,7 @@ Versions that come from elsewhere (`Shelf.add`) have the same form. Nothing is j
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from subcli.judge.problem_file import BUNDLED, check_unique, is_described, known
 from subcli.judge.process.workplace import workplace
 from subcli.judge.snapshot import Mirror
 from subcli.judge.version_directories import VersionDirectories
+from subcli.shared.toml import MAX_BYTES
 
 _Source: TypeAlias = tuple[Path, str]
 """A directory of problems, and the name of a problem's own directory in it."""
@@ -145,17 +147,19 @@ class Shelf:
         if file is None and self._own is not None and (self._own.target / LANGUAGES_FILE).exists():
             file = self._own.target / LANGUAGES_FILE
         try:
-            text = None if file is None else file.read_bytes()
+            text = None if file is None else _beginning(file)
             if self._languages is None or text != self._languages[0]:
                 self._languages = text, known_languages(None, file)
                 self._is_dirty = True
             self._languages_error = None
         except ProblemError as error:
-            self._languages_error = error if self._own is None else _as_authored(error, self._own)
+            self._languages_error = error
         except FileNotFoundError:
             self._languages_error = ProblemError(file or BUNDLED, "no such file")
         except OSError as error:
             self._languages_error = ProblemError(file or BUNDLED, f"cannot be read: {error.strerror}")
+        if self._languages_error is not None and self._own is not None:
+            self._languages_error = _as_authored(self._languages_error, self._own)
         if at_once and self._languages_error is not None:
             raise self._languages_error
 
@@ -332,6 +336,19 @@ def _belonging(target: Path, name: str, partial_of: Callable[[str], Manifest]) -
             if there in entries and there not in found and there != LANGUAGES_FILE:
                 found.append(there)
     return found
+
+
+def _beginning(file: Path) -> bytes:
+    """Read a file of languages, to beyond where it is too long to be valid.
+
+    Raises:
+        ProblemError: it is a pipe, a device or a directory.
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise ProblemError(file, "is not a file")
+    with file.open("rb") as reader:
+        return reader.read(MAX_BYTES + 1)
 
 
 def _as_authored(error: ProblemError, mirror: Mirror) -> ProblemError:

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,9 @@ _TRIES: Final = 3
 _PAUSE_S: Final = 0.1
 """How long to wait before an entry that has changed is copied again."""
 _CHUNK_BYTES: Final = 1024 * 1024
+_MB: Final = 1024 * 1024
+_ROOM: Final = 0.5
+"""How much of the space that is left a copy may take."""
 _VANISHED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 """It is gone, or has become something else."""
 
@@ -253,13 +257,15 @@ class Mirror:
         root, draft = self._root(name), self.target / _DRAFT
         for _ in range(_TRIES):
             found = self._scan(root)
+            self._check_room(found)
             remarks: dict[str, str] = {}
             try:
                 for path, entry in found.items():
                     self._write(root + path, entry, f"{draft}{path}", remarks)
                 if self._scan(root) == found:
                     _discard(self.target / name)
-                    if found:
+                    # Of a pipe there is none.
+                    if os.path.lexists(draft):
                         draft.rename(self.target / name)
                     self._remarks[name] = remarks
                     return found or None
@@ -269,6 +275,18 @@ class Mirror:
                 _discard(draft)
             time.sleep(_PAUSE_S)
         raise _UnreadableError(f"it changed while it was copied, {_TRIES} times in a row")
+
+    def _check_room(self, found: Mapping[str, _Entry]) -> None:
+        """
+        Raises:
+            _UnreadableError: a copy would take most of the space that is left, such as one of a sparse file.
+        """
+        size = sum(entry.size for entry in found.values() if stat.S_ISREG(entry.mode))
+        free = shutil.disk_usage(self.target).free
+        if size > _ROOM * free:
+            raise _UnreadableError(
+                f"it has {size // _MB:,} MB, and there is no room for a copy: {free // _MB:,} MB are free"
+            )
 
     def _scan(self, root: str, others: int = 0) -> dict[str, _Entry]:
         """What there is at and below `root`, directories before their contents, by the rest of the path.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from subcli.server.run.shutdown import Lifecycle
 
 _log: Final = logging.getLogger(__name__)
+_LONGEST_NAME: Final = 64
 _OUTPUT_TAIL_BYTES: Final = 256 * 1024
 """How much of a submission's latest output is kept in memory for those who asked for it."""
 
@@ -154,6 +155,9 @@ class Services:
         """The slug of the problem with this slug or id, if it is in service, or if there are submissions to it."""
         if (problem := self.problem(name)) is not None:
             return problem.slug
+        # What no problem was ever called is not looked for: PostgreSQL takes no NUL, and `int` not many digits.
+        if len(name) > _LONGEST_NAME or not name.isprintable():
+            return None
         slug: str | None = name
         if name.isascii() and name.isdecimal():
             slug = await self.store.run(self.store.packages.slug, int(name)) if int(name) < 1 << 63 else None

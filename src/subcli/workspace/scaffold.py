@@ -6,6 +6,7 @@ outside the directory or through a link, no hidden file is created, and an exist
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,12 +16,17 @@ from typing import Any, Final
 
 from subcli.core.errors import ServerError, UsageError
 from subcli.settings.files import PROJECT_FILE
+from subcli.shared.encoding import INVISIBLE
 from subcli.shared.platform import HERE
 from subcli.shared.platform.files import Files
 from subcli.workspace.links import LinkRules
 
 _MAX_FILES: Final = 200
 _MAX_DEPTH: Final = 4
+_INVISIBLE: Final = re.compile(f"[{INVISIBLE}]")
+_LONGEST_NAME: Final = 200
+_LONGEST_PART_BYTES: Final = 255
+"""NAME_MAX of Linux."""
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 """Keys that need no quotes (TOML 1.0, "Keys")."""
 _UNWRITABLE: Final = "The server offers settings for `subcli test` that cannot be written."
@@ -114,25 +120,45 @@ def write_submission(directory: Path, files: Mapping[str, str], *, force: bool =
         for name, text in texts.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(
-                path, "w", encoding="utf-8", errors="replace", newline="", opener=HERE.files.open_no_link
-            ) as file:
-                file.write(text)
+            _replace(path, text)
     except OSError as error:
         raise _cannot_write(directory, error) from None
     return [directory / name for name in texts]
 
 
+def _replace(path: Path, text: str) -> None:
+    """Put a new file in the place of one: what is there may have another name elsewhere, or be a pipe.
+
+    Raises:
+        OSError: it cannot be written, or a link or a directory is there.
+    """
+    if path.is_symlink():
+        raise FileExistsError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    draft = path.with_name(f".subcli-{os.urandom(8).hex()}")
+    try:
+        with draft.open("x", encoding="utf-8", errors="replace", newline="") as file:
+            file.write(text)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def is_safe_name(name: str, system: Files = HERE.files) -> bool:
     """Whether a file with this name may be written: within the directory, and neither it nor a parent is hidden.
+
+    Nor does it look like an option to a command that is called with `*`, or like another name.
 
     Args:
         name: a path within the directory, of any system.
         system: knows what other names mean something else.
     """
     parts = name.split("/")
-    is_plain = all(part and not part.startswith(".") and part.isprintable() and "\\" not in part for part in parts)
-    return is_plain and not PurePosixPath(name).is_absolute() and len(name) <= 200 and all(map(system.is_name, parts))
+    return len(name) <= _LONGEST_NAME and all(_is_safe_part(part) and system.is_name(part) for part in parts)
+
+
+def _is_safe_part(part: str) -> bool:
+    is_plain = part.isprintable() and "\\" not in part and not _INVISIBLE.search(part)
+    return is_plain and bool(part) and part[0] not in ".-" and len(part.encode()) <= _LONGEST_PART_BYTES
 
 
 def _cannot_write(directory: Path, error: OSError) -> UsageError:

@@ -151,6 +151,19 @@ def test_prune(db: Db, path: Path, tmp_path: Path) -> None:
     assert db("prune")[0] == 2
 
 
+@pytest.mark.parametrize(
+    "command", [["check"], ["backup", "new.db"], ["prune", "--older-than", "1d", "--yes"], ["compact"]]
+)
+@pytest.mark.parametrize("database", ["sqlite:///{}/none.db", "sqlite://", "sqlite:///:memory:", "sqlite:///{}"])
+def test_no_database_is_made(db: Db, tmp_path: Path, command: list[str], database: str) -> None:
+    """A mistyped path is said to be none, and not that there is nothing to do; nothing comes into being there."""
+    before = sorted(tmp_path.iterdir())
+    code, out, err = db(*command, "--database", database.format(tmp_path))
+    assert (code, out) == (2, "")
+    assert "There is no database at " in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_compact(db: Db, path: Path) -> None:
     """Packs and rewrites the file; not beside a server."""
     before = path.stat().st_size

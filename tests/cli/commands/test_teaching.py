@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import json
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -133,6 +136,16 @@ def test_a_list_of_an_older_server(judge: Judge, home: Path) -> None:
     here = captured(home)
     list_command.run_query(Common(server=judge.url, quiet=True), here.streams, ListQuery(5, whose=Whose()))
     assert here.out.getvalue() == "30\n29\n28\n27\n26\n"
+
+
+def test_a_list_of_a_retired_problem(judge: Judge, home: Path) -> None:
+    """Named by its id, which stands neither in the rows nor among the problems: the server has filtered by it."""
+    judge.answer = lambda call, given: (
+        (200, {"submissions": [row(5)]}) if given.get("problem") == "41" else (200, {"problems": []})
+    )
+    here = captured(home)
+    assert list_command.run(Common(server=judge.url, quiet=True), here.streams, 20, "41") == 0
+    assert here.out.getvalue() == "5\n"
 
 
 @pytest.mark.parametrize("cursor", ["5", "\x1b[2J", "", 7, None])
@@ -293,6 +306,24 @@ def test_results_for_people(judge: Judge, home: Path) -> None:
     assert [given["which"] for _, given in judge.asked] == ["best"] * 3
 
 
+@pytest.mark.parametrize("as_csv", [False, True])
+def test_results_without_an_end(judge: Judge, home: Path, monkeypatch: pytest.MonkeyPatch, as_csv: bool) -> None:
+    """A server that always has another page is not asked for ever, nor kept in memory."""
+    monkeypatch.setattr(results, "_MOST_ROWS", 500)
+    numbers = itertools.count()
+    judge.answer = lambda call, given: (
+        200,
+        {"problem": "lru", "results": ROWS[:1] * 200, "next_cursor": str(next(numbers))},
+    )
+    with pytest.raises(ServerError, match="more than 500 users"):
+        results.run(Common(server=judge.url), captured(home).streams, "lru", as_csv=as_csv)
+    assert len(judge.asked) == 3
+    # Pages without anybody have no end either.
+    judge.answer = lambda call, given: (200, {"problem": "lru", "results": [], "next_cursor": str(next(numbers))})
+    results.run(Common(server=judge.url), captured(home).streams, "lru", as_csv=as_csv)
+    assert len(judge.asked) == 4
+
+
 def test_results_as_csv_json_and_words(judge: Judge, home: Path) -> None:
     """Every page of them, with one header."""
     judge.answer = resulting
@@ -311,12 +342,22 @@ def test_results_as_csv_json_and_words(judge: Judge, home: Path) -> None:
     assert here.out.getvalue() == "ada passed\nbob pending\ncyd none\n"
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@x", "\t=1", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+1", "-1", "@x", "\t=1", "=cmd|' /C calc'!A0", " =1", "\u00a0=1", "\uff1d1", "\uff0b1", "\uff201"]
+)
 def test_formulas_are_only_text(name: str) -> None:
     """Whatever a spreadsheet would execute begins with an apostrophe; numbers stay numbers, negative ones too."""
     [header, cells] = csv.reader(io.StringIO(results.csv_text([{"user": name, "score": -5.0}], with_header=True)))
     assert cells[0].startswith("'")
     assert cells[header.index("score")] == "-5"
+
+
+@pytest.mark.parametrize("name", ["a;=1+1", 'a; "=1"', "a\t=1", "a;\uff1d1", "a; ;+1"])
+def test_formulas_behind_other_separators(name: str) -> None:
+    """Where the comma is the decimal sign, spreadsheets separate cells by semicolons, and some by tabs."""
+    text = results.csv_text([{"user": name}], with_header=False)
+    for cell in re.split(r"[;\t]", text)[1:]:
+        assert cell.lstrip(' "')[:1] in ("'", ""), text
 
 
 def test_cells_are_one_line_each() -> None:
@@ -371,9 +412,32 @@ def test_nothing_is_overwritten(judge: Judge, home: Path) -> None:
     assert (home / "outside").read_text() == "mine\n"
 
 
+@pytest.mark.parametrize("kind", ["another name of a file elsewhere", "pipe", "device"])
+def test_only_files_are_replaced(judge: Judge, home: Path, kind: str) -> None:
+    """With `--force`: what has another name elsewhere stays there as it is, and what is no file never keeps us."""
+    judge.answer = submitted(**{"a.py": "new\n"})
+    (home / "d").mkdir()
+    (home / "elsewhere").write_text("mine\n")
+    place = home / "d" / "a.py"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "device":
+        place.symlink_to("/dev/full")
+    else:
+        place.hardlink_to(home / "elsewhere")
+    with contextlib.suppress(UsageError) if kind == "device" else contextlib.nullcontext():
+        source.run(Common(server=judge.url), captured(home).streams, 12, Path("d"), force=True)
+    assert (home / "elsewhere").read_text() == "mine\n"
+    if kind != "device":
+        assert place.read_text() == "new\n"
+    assert sorted(path.name for path in (home / "d").iterdir()) == ["a.py"]
+
+
 def test_unsafe_names_are_left_out(judge: Judge, home: Path) -> None:
     """A student chose them; the teacher gets the rest, and is told."""
     bad = ["../evil", "/etc/x", ".git/hooks/post-checkout", "a/../../b", "a\x1b[2J", "a\\b", "x" * 201, "a//b"]
+    # What `tar *` takes for options, what looks like another name, and what no file system takes.
+    bad += ["--checkpoint=1", "-rf", "lib/-x", "a\u3164.py", "a\ufe0f.py", "\U0001f600" * 64]
     judge.answer = submitted(**dict.fromkeys(bad, "evil"), **{"ok.py": "x\n"})
     here = captured(home)
     assert source.run(Common(server=judge.url, quiet=True), here.streams, 12, Path("d")) == 0

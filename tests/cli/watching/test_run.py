@@ -170,6 +170,29 @@ def test_watch_the_latest(clock: Clock, tmp_path: Path, monkeypatch: pytest.Monk
     assert here.json["submission_id"] == 5
 
 
+@pytest.mark.parametrize("ids", [[], [5]])
+def test_watch_an_earlier_run(clock: Clock, ids: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its log is followed by its name, and the command that goes on names it too."""
+    asked: list[tuple[int, int]] = []
+    followed: list[str | None] = []
+
+    class Judged(Client):
+        async def epoch_of_run(self, submission_id: int, run: int) -> str:
+            asked.append((submission_id, run))
+            return "name-of-1"
+
+        def session(self, watch: Watch, **given: object) -> Session:
+            followed.append(watch.epoch)
+            return super().session(watch)
+
+    serve(monkeypatch, Judged(clock, post_s=0.0))
+    here = captured(tmp_path)
+    options = Options(timeout=0.01, judging=1, started=clock.now)
+    assert run.watch(Common(json=True), here.streams, options, SETTINGS, ids) == 7
+    assert (asked, followed) == ([(5, 1)], ["name-of-1"])
+    assert "`subcli watch 5 --run 1` resumes watching." in here.json["error"]["hint"]
+
+
 @pytest.mark.parametrize(
     ("common", "has_page", "shown"),
     [(Common(), True, True), (Common(), False, False), (Common(json=True), False, True)],

@@ -66,6 +66,33 @@ def test_order_is_that_of_sorting(seed: int) -> None:
     assert [roster[place] for place in range(len(roster))] == entries
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [(60, ""), (80, "Split vote wi… 12 s"), (120, "Split vote with a long name 12 s")],
+)
+def test_each_line_names_the_running_test(columns: int, shown: str) -> None:
+    """And for how long it runs, where there is room beside the state; not once it has ended or the verdict is there."""
+    clock = Clock()
+    with terminal(columns, 24) as tty:
+        view = LiveView(tty.console(), tty.console(), clock)
+        stage = Stage(view, clock)
+        for number in (12, 13):
+            stage.begin(number)
+            stage.connection("open", number)
+            stage.status("testing", number, total_tests=3)
+        stage.status("testing", 13, running_test="Split vote with a long name", running_ms=1000)
+        clock.now += 11.2
+        view.tick()
+        first, second = [line for line in tty.visible().splitlines() if "#1" in line]
+        assert second.rstrip().endswith(f"  {shown}" if shown else "testing")
+        assert first.rstrip().endswith("testing")
+        stage.result("Split vote", id=13)
+        clock.now += 0.2
+        view.tick()
+        assert " 12 s" not in tty.visible()
+        view.close()
+
+
 def test_frame_of_thousands_costs_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 5,000 submissions a frame takes as many snapshots as it has rows; an event takes none."""
     taken: list[int] = []

@@ -20,6 +20,9 @@ CALLS = [
     ("GET", "/files"),
     ("GET", "/events"),
     ("GET", "/events?after_seq=1&limit=2"),
+    ("GET", "/output"),
+    *(("GET", f"{tail}?run=1") for tail in ("", "/tests", "/tests/One/trace", "/events", "/output")),
+    *((method, "/links") for method in ("GET", "POST", "DELETE")),
     ("POST", "/cancel"),
     ("POST", "/watch-token"),
 ]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 from websockets.exceptions import ConnectionClosed
 
 from subcli.server.accounts import permissions
 from subcli.server.accounts.permissions import Action, Credential, Role
+from subcli.server.pages.site import make_pages
 from tests.hang import HANG_S
+from tests.server.pages.test_pages import rows
 
 pytestmark = pytest.mark.every_backend
 
@@ -41,54 +46,70 @@ def test_table(action: Action) -> None:
             assert permissions.refusal(credential, action).endswith((".", "?"))
 
 
-async def credentials(live: Any, submission_id: int) -> dict[Credential, str]:
-    """A credential of each kind, of the user who is logged in."""
+async def credentials(live: Any, submission_id: int, name: str = "ci") -> dict[Credential, str]:
+    """A credential of each kind, of the user who is logged in, who has only these afterwards."""
     found = {Credential.LOGIN: live.http.headers["Authorization"].removeprefix("Bearer ")}
     for scope in ("submit", "read"):
-        made = await live.http.post("/api/auth/tokens", json={"name": f"a {scope}".replace(" ", "-"), "scope": scope})
+        made = await live.http.post("/api/auth/tokens", json={"name": f"{name}-{scope}", "scope": scope})
         assert made.status_code == 201, made.text
         found[Credential(scope)] = made.json()["token"]
     made = await live.http.post(f"/api/submissions/{submission_id}/links", json={})
     assert made.status_code == 201, made.text
     found[Credential.LINK] = made.json()["url"].partition("#link=")[2]
+    del live.http.headers["Authorization"]
     return found
 
 
-Call = Callable[[Any, dict[str, str], int], Awaitable[Any]]
+@dataclass(frozen=True)
+class Call:
+    """A request.
 
+    Attributes:
+        action: what it is.
+        status: of the answer where it is allowed.
+        path: with `{}` for the id of a submission.
+        more: for httpx.
+    """
 
-def call(method: str, path: str, **more: Any) -> Call:
-    async def send(live: Any, headers: dict[str, str], submission_id: int) -> Any:
-        return await live.http.request(method, path.format(submission_id), headers=headers, **more)
-
-    return send
+    action: Action
+    status: int
+    method: str
+    path: str
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 COUNT = {"problem": "echo"}
 BODY = {"problem": "echo", "language": "python", "source_code": "print()"}
-CALLS: list[tuple[Action, int, Call]] = [
-    (Action.SUBMIT, 201, call("POST", "/api/submissions", json=BODY)),
-    (Action.READ_OWN, 200, call("GET", "/api/submissions/{}")),
-    (Action.READ_OWN, 200, call("GET", "/api/submissions/{}/tests")),
-    (Action.READ_OWN, 200, call("GET", "/api/submissions/{}/events")),
-    (Action.READ_CODE, 200, call("GET", "/api/submissions/{}/files")),
-    (Action.READ_OWN, 200, call("POST", "/api/submissions/{}/watch-token")),
-    (Action.LIST_OWN, 200, call("GET", "/api/submissions")),
-    (Action.CANCEL_OWN, 409, call("POST", "/api/submissions/{}/cancel")),
-    (Action.SHARE_OWN, 200, call("GET", "/api/submissions/{}/links")),
-    (Action.SHARE_OWN, 201, call("POST", "/api/submissions/{}/links", json={"expires_in": 60})),
-    (Action.READ_ANY, 200, call("GET", "/api/submissions?all=true")),
-    (Action.READ_ANY, 200, call("GET", "/api/submissions?user=other")),
-    (Action.READ_ANY, 200, call("GET", "/api/submissions?all=true&user=other&problem=echo&verdict=passed")),
-    (Action.READ_ANY, 200, call("GET", "/api/problems/echo/results")),
-    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json=COUNT)),
-    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json={"submissions": [10**9]})),
-    (Action.REJUDGE, 200, call("POST", "/api/rejudges", json={**COUNT, "dry_run": False, "key": "a-key-of-a-test"})),
-    (Action.OWN_ACCOUNT, 200, call("GET", "/api/auth/tokens")),
-    (Action.OWN_ACCOUNT, 201, call("POST", "/api/auth/tokens", json={"name": "x", "scope": "read"})),
-    (Action.OWN_ACCOUNT, 200, call("DELETE", "/api/auth/tokens/x")),
-    (Action.OWN_ACCOUNT, 403, call("POST", "/api/auth/password", json={"old_password": "-", "new_password": "-" * 8})),
+ONE = "/api/submissions/{}"
+PASSWORD_CHANGE = {"old_password": "-", "new_password": "-" * 8}
+CALLS = [
+    Call(Action.SUBMIT, 201, "POST", "/api/submissions", {"json": BODY}),
+    *(Call(Action.READ_OWN, 200, "GET", ONE + tail) for tail in ("", "/tests", "/events", "/output")),
+    *(Call(Action.READ_OWN, 200, "GET", f"{ONE}{tail}?run=1") for tail in ("", "/tests", "/events", "/output")),
+    # This one passed.
+    Call(Action.READ_OWN, 404, "GET", f"{ONE}/tests/One/trace"),
+    Call(Action.READ_CODE, 200, "GET", f"{ONE}/files"),
+    Call(Action.READ_OWN, 200, "POST", f"{ONE}/watch-token"),
+    Call(Action.LIST_OWN, 200, "GET", "/api/submissions"),
+    Call(Action.CANCEL_OWN, 409, "POST", f"{ONE}/cancel"),
+    Call(Action.SHARE_OWN, 200, "GET", f"{ONE}/links"),
+    Call(Action.SHARE_OWN, 201, "POST", f"{ONE}/links", {"json": {"expires_in": 60}}),
+    Call(Action.READ_ANY, 200, "GET", "/api/submissions?all=true"),
+    Call(Action.READ_ANY, 200, "GET", "/api/submissions?user=other"),
+    Call(Action.READ_ANY, 200, "GET", "/api/submissions?all=true&user=other&problem=echo&verdict=passed"),
+    Call(Action.READ_ANY, 200, "GET", "/api/problems/echo/results"),
+    Call(Action.READ_ANY, 200, "GET", "/api/problems/echo/results?which=last"),
+    Call(Action.REJUDGE, 200, "POST", "/api/rejudges", {"json": COUNT}),
+    Call(Action.REJUDGE, 200, "POST", "/api/rejudges", {"json": {"submissions": [10**9]}}),
+    Call(Action.REJUDGE, 200, "POST", "/api/rejudges", {"json": {**COUNT, "dry_run": False, "key": "a-key-of-a-test"}}),
+    Call(Action.OWN_ACCOUNT, 200, "GET", "/api/auth/tokens"),
+    Call(Action.OWN_ACCOUNT, 201, "POST", "/api/auth/tokens", {"json": {"name": "x", "scope": "read"}}),
+    Call(Action.OWN_ACCOUNT, 200, "DELETE", "/api/auth/tokens/x"),
+    Call(Action.OWN_ACCOUNT, 403, "POST", "/api/auth/password", {"json": PASSWORD_CHANGE}),
+    # Nothing works by link afterwards.
+    Call(Action.SHARE_OWN, 200, "DELETE", f"{ONE}/links"),
 ]
+LOGOUT = Call(Action.OWN_ACCOUNT, 200, "POST", "/api/auth/logout")
 
 
 @pytest.mark.parametrize("role", Role)
@@ -99,18 +120,88 @@ async def test_each_role_tries_everything(start: Any, role: Role, subtests: pyte
         await live.be("me", role)
         mine = await live.submit()
         await live.ended(mine)
+        to_end = await credentials(live, mine, "first")
+        await live.be("me")
         tokens = await credentials(live, mine)
-        del live.http.headers["Authorization"]
-        for (action, status, send), credential in itertools.product(CALLS, Credential):
-            response = await send(live, {"Authorization": f"Bearer {tokens[credential]}"}, mine)
-            is_allowed = permissions.may(role, credential, action)
-            with subtests.test(action=action, credential=credential):
-                assert response.status_code == (status if is_allowed else 403), response.text
+        tried = [(LOGOUT, to_end), *((call, tokens) for call in CALLS)]
+        for (call, tokens), credential in itertools.product(tried, reversed(Credential)):
+            headers = {"Authorization": f"Bearer {tokens[credential]}"}
+            response = await live.http.request(call.method, call.path.format(mine), headers=headers, **call.more)
+            is_allowed = permissions.may(role, credential, call.action)
+            with subtests.test(call=f"{call.method} {call.path}", credential=credential):
+                assert response.status_code == (call.status if is_allowed else 403), response.text
                 if not is_allowed:
-                    assert response.json()["detail"] == permissions.refusal(credential, action)
+                    assert response.json()["detail"] == permissions.refusal(credential, call.action)
 
 
-READ = [("GET", tail) for tail in ("", "?run=1", "/files", "/tests", "/events", "/events?run=1")]
+@pytest.mark.thorough
+@pytest.mark.parametrize("role", Role)
+async def test_pages_of_each_role(start: Any, role: Role, subtests: pytest.Subtests) -> None:
+    """They show what REST would, and to nobody more: a link shows one submission, without its code."""
+    async with start(auth=True) as live:
+        await live.be("other")
+        foreign = await live.submit("print(1)")
+        await live.be("me", role)
+        listed, mine = await live.submit("print(2)"), await live.submit("print(3)")
+        for number in (listed, mine):
+            await live.ended(number)
+        tokens = await credentials(live, mine)
+        for credential in Credential:
+            headers = {"Authorization": f"Bearer {tokens[credential]}"}
+
+            async def page(path: str, headers: dict[str, str] = headers) -> tuple[int, str]:
+                response = await live.http.get(path, headers=headers)
+                return response.status_code, response.text
+
+            sees_all = permissions.may(role, credential, Action.READ_ANY)
+            lists = permissions.may(role, credential, Action.LIST_OWN)
+            reads_code = permissions.may(role, credential, Action.READ_CODE)
+            with subtests.test(credential=credential):
+                home = rows((await page("/"))[1])
+                assert home == ([mine, listed, foreign] if sees_all else [mine, listed] if lists else [])
+                assert (await page("/?user=other"))[0] == (200 if sees_all else 403)
+                for tail in ("", "?run=1"):
+                    status, text = await page(f"/submissions/{mine}{tail}")
+                    assert (status, "print(3)" in text) == (200, reads_code)
+                    status, text = await page(f"/submissions/{foreign}{tail}")
+                    assert (status, "print(1)" in text) == ((200, True) if sees_all else (404, False))
+                assert (await page(f"/submissions/{listed}"))[0] == (200 if lists else 404)
+                assert (await page("/problems/echo"))[0] == 200
+
+
+FOR_EVERYBODY = {
+    *(("GET", path) for path in ("/healthz", "/readyz", "/docs", "/openapi.json", "/api/info", "/api/languages")),
+    *(("GET", path) for path in ("/api/problems", "/api/problems/{problem}", "/problems/{name}", "/static/{name}")),
+    ("GET", "/api/problems/{problem}/template/{language}"),
+    # Answered with 426: sockets are tried with submissions.
+    ("GET", "/ws/submissions/{submission_id}"),
+    # Whoever has the password, or any credential.
+    *(("POST", "/api/auth/token"), ("GET", "/api/auth/me"), ("GET", "/login"), ("POST", "/login"), ("POST", "/logout")),
+    # From this machine only.
+    *(("GET", "/metrics"), ("GET", "/attempts/{submission_id}")),
+    # Tried with pages.
+    *(("GET", "/"), ("GET", "/submissions/{number}")),
+}
+
+
+async def test_every_route_is_tried(guarded: Any) -> None:
+    """So that a new one is not forgotten here."""
+    app = guarded.server.config.app
+    found = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
+    for route in (*app.routes, *make_pages(guarded.services).routes):
+        if isinstance(route, Route):
+            found |= {(method, route.path) for method in (route.methods or set()) - {"HEAD"}}
+    tried = [(call.method, call.path.format(1).partition("?")[0]) for call in (*CALLS, LOGOUT)]
+    found = {
+        (method, path)
+        for method, path in found
+        if not any(each[0] == method and re.fullmatch(re.sub(r"{.*?}", "[^/]+", path), each[1]) for each in tried)
+    }
+    assert found == FOR_EVERYBODY
+
+
+READ = [("GET", tail) for tail in ("", "/files", "/tests", "/events", "/output")]
+READ += [("GET", f"{tail}?run=1") for tail in ("", "/tests", "/events", "/output")]
 FOREIGN = [*READ, ("POST", "/watch-token")]
 CHANGES = [("POST", "/cancel"), ("GET", "/links"), ("POST", "/links"), ("DELETE", "/links")]
 
@@ -125,7 +216,6 @@ async def test_foreign_submissions(start: Any, role: Role, subtests: pytest.Subt
         await live.be("me", role)
         mine = await live.submit()
         tokens = await credentials(live, mine)
-        del live.http.headers["Authorization"]
         for credential in Credential:
             headers = {"Authorization": f"Bearer {tokens[credential]}"}
             sees = permissions.may(role, credential, Action.READ_ANY)

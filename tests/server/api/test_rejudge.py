@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from subcli.client.connection import connect
+from subcli.core.errors import NotFoundError
+from subcli.core.submission import Connection
+from subcli.core.watch import Watch
 from subcli.server.accounts.permissions import Role
+from subcli.settings.config import load
 from tests.server.conftest import complete, result, update
 
 pytestmark = pytest.mark.every_backend
@@ -108,6 +114,30 @@ async def test_sockets(start: Any) -> None:
             watcher = await live.watch(number, query, additional_headers=headers)
             assert await frames(watcher) == []
             assert (watcher.close_code, watcher.close_reason) == (code, reason)
+
+
+@pytest.mark.thorough
+async def test_a_client_follows_an_earlier_run(start: Any) -> None:
+    """`subcli watch --run 1` shows the events that came then, with the verdict that they led to, and no others."""
+    async with start(auth=True) as live:
+        granted = await live.be("eve", Role.TEACHER)
+        number = await live.submit()
+        await live.ended(number)
+        path = f"/api/submissions/{number}/events"
+        logs = [(await live.http.get(path)).json()["events"]]
+        await rejudge(live, submissions=[number], dry_run=False, key=KEY)
+        await finished(live, number, 2)
+        logs.append((await live.http.get(path)).json()["events"])
+        env = {"SUBCLI_TOKEN": granted["access_token"]}
+        async with connect(load({"server": live.url}, env, Path("/"), None)) as client:
+            for run, log in enumerate(logs, 1):
+                watch = Watch(number)
+                watch.recognize(await client.epoch_of_run(number, run))
+                session = client.session(watch, describe=True)
+                shown = [each.raw async for each in session.events() if not isinstance(each, Connection)]
+                assert shown == log
+            with pytest.raises(NotFoundError, match="has no run 3"):
+                await client.epoch_of_run(number, 3)
 
 
 @pytest.mark.thorough

@@ -71,6 +71,14 @@ async def test_declared_length_is_limited(content_length: str, status: int) -> N
     assert exchange.headers["x-frame-options"] == "DENY"
 
 
+async def test_two_lengths_are_refused() -> None:
+    """A proxy may have believed the other one, and taken what follows for another client's request (RFC 9112, 6.3)."""
+    exchange = Exchange()
+    await exchange.run(content_length="5", transfer_encoding="chunked")
+    assert (exchange.status, exchange.app.calls) == (400, 0)
+    assert exchange.headers["connection"] == "close"
+
+
 async def test_application_overrides_security_headers() -> None:
     """Pages set their own policy; the headers that they do not set are added."""
     exchange = Exchange(App((b"content-security-policy", b"script-src 'self'")))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sqlite3
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
@@ -16,9 +19,12 @@ from subcli.server.log.database import open_database
 from subcli.server.log.records import Append
 from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
+from tests.backends import Postgres
 from tests.server.clock import Clock
 from tests.server.log.test_packer import DAY, ended
 from tests.server.log.test_store import new, result
+
+DEPLOY = Path(__file__).parents[3] / "docs" / "deploy" / "README.md"
 
 
 @pytest.mark.thorough
@@ -66,6 +72,40 @@ def test_a_backup_while_others_write(tmp_path: Path) -> None:
         again.close()
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("backends", [("postgresql", "memory")], indirect=True)
+def test_a_backup_of_postgresql(database: str, postgres: Postgres, tmp_path: Path) -> None:
+    """Made by the command that is named, restored by that in docs/deploy, also over the tables of a newer version."""
+    clock, file = Clock(), tmp_path / "subcli.dump"
+    store = Store(open_database(database), clock)
+    first = ended(store)
+    clock.now += DAY
+    store.packer.pack_some(0)
+    running = store.create(new())[0].id
+    before = [store.lookup.page(each, 0, 10) for each in (first, running)]
+    make = shlex.split(dump_command(make_url(database), file))
+    subprocess.run([postgres.program(make[0]), *make[1:]], check=True)
+    store.append(Append(running, [result("a")]))
+    assert store.create(new())[0].id == running + 1
+    store.close()
+    name = str(make_url(database).database)
+    postgres.execute("CREATE TABLE added (submission_id bigint REFERENCES submissions (id))", name)
+    (line,) = re.findall(r"^pg_restore .*", DEPLOY.read_text(), re.MULTILINE)
+    # Its options are for a server at the usual place.
+    *restore, dbname, _ = shlex.split(line)
+    assert dbname == "--dbname=postgres"
+    where = f"--dbname=postgresql://postgres@/postgres?host={postgres.directory}"
+    subprocess.run([postgres.program(restore[0]), *restore[1:], where, file], check=True)
+    assert postgres.rows("SELECT to_regclass('added')", name) == [(None,)]
+    restored = open_database(database)
+    assert [each for each in check_database(restored) if each.faults] == []
+    again = Store(restored, clock)
+    assert [again.lookup.page(each, 0, 10) for each in (first, running)] == before
+    again.append(Append(running, [result("b")]))
+    assert again.create(new())[0].id == running + 1
+    again.close()
+
+
 def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
     """Least of all the database; and what failed leaves no file."""
     path = tmp_path / "subcli.db"
@@ -111,8 +151,6 @@ def test_a_damaged_database_gives_no_backup(tmp_path: Path) -> None:
 )
 def test_command_for_postgresql(url: str, command: str) -> None:
     """All of the connection, but not the password."""
-    import shlex
-
     said = dump_command(make_url(url), Path("/srv/a b.dump"))
     assert shlex.split(said) == shlex.split(command)
     assert "hush" not in said

@@ -62,9 +62,9 @@ def test_text_lines(written: Any) -> None:
     """The same in one line; clients cannot start a new line or control the terminal."""
     stream = written("text")
     with logs.log_context(request="r1"):
-        logging.getLogger("subcli.test").warning("path %s", "/x\n2026 ERROR forged\x1b[2J\u202e")
+        logging.getLogger("subcli.test").warning("path %s", "/x\n2026 ERROR forged\x1b[2J\u202e\u3164\U000e0041")
     (line,) = stream.getvalue().splitlines()
-    assert " WARNING subcli.test: path /x\\x0a2026 ERROR forged\\x1b[2J\\u202e request=r1" in line
+    assert " WARNING subcli.test: path /x\\x0a2026 ERROR forged\\x1b[2J\\u202e\\u3164\\U000e0041 request=r1" in line
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

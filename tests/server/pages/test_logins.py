@@ -179,6 +179,17 @@ async def test_logout_ends_the_session(start: Callable[..., Any]) -> None:
         assert (await live.http.post("/logout", headers={"Origin": live.url})).status_code == 303
 
 
+async def test_logout_at_any_rate(start: Callable[..., Any]) -> None:
+    """Whoever has used up their requests can still log out, as over REST."""
+    async with start(auth=True, reads=1) as live:
+        live.add_user("ada")
+        await enter(live, "ada")
+        stolen = cookie_of(live)
+        assert [(await live.http.get("/")).status_code for _ in range(2)] == [200, 429]
+        assert (await live.http.post("/logout", headers={"Origin": live.url})).status_code == 303
+        assert (await live.http.get("/api/auth/me", headers=stolen)).status_code == 401
+
+
 async def test_other_ends(start: Callable[..., Any]) -> None:
     """A disabled user, and a user with a new password, are logged out everywhere."""
     async with start(auth=True) as live:

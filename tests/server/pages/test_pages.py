@@ -218,6 +218,34 @@ async def test_a_link_shows_no_code(start: Callable[..., Any]) -> None:
         assert "a secret" not in page.text
 
 
+async def test_a_link_shows_no_list(start: Callable[..., Any]) -> None:
+    """Nor does any page but that of its submission show more than to somebody who is not logged in."""
+    limited = {"echo": replace(make_problem(), max_attempts=5)}
+    async with start(auth=True, problems=limited) as live:
+        await live.be("ada", Role.TEACHER)
+        await live.ended(await live.submit())
+        number = await live.submit()
+        await live.ended(number)
+        made = (await live.http.post(f"/api/submissions/{number}/links", json={})).json()
+        del live.http.headers["Authorization"]
+        paths = (
+            "/",
+            "/?problem=echo",
+            "/?verdict=passed",
+            "/?user=ada",
+            "/problems/echo",
+            f"/submissions/{number - 1}",
+        )
+        seen = [await live.http.get(path) for path in paths]
+        live.http.headers["Authorization"] = f"Bearer {made['url'].partition('#link=')[2]}"
+        for path, before in zip(paths, seen, strict=True):
+            page = await live.http.get(path)
+            assert rows(page.text) == [], path
+            assert 'class="filters"' not in page.text, path
+            if page.status_code == 200:
+                assert len(page.text) <= len(before.text) + 300, path
+
+
 async def test_problem_page(start: Callable[..., Any]) -> None:
     """The statement, the languages and how to submit; its text is never markup."""
     evil = replace(make_problem(), title=EVIL, description=f"# {EVIL}\n\nSay *it* again.\n\n{EVIL}")

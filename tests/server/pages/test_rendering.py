@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from subcli.server.pages.code import files_with_notes
 from subcli.server.pages.outcomes import analyses_of, failures_of, in_order, listed_tests
 from subcli.server.pages.rendering import printable
 from subcli.server.pages.statement import to_html
+from subcli.shared.encoding import INVISIBLE
 from tests.server.pages.test_page_state import run
 
 HARMLESS = [
@@ -36,6 +38,13 @@ HARMLESS = [
     "```<script>\nx\n```",
     '```js" onclick=alert(1)\n</code></pre><script>alert(1)</script>\n```',
     "| <script> | x |\n|---|--:|\n| <img src=x onerror=y> | z |",
+    "[x](ms-msdt:/id)",
+    "[x](file:///etc/passwd)",
+    "[x](blob:https://a.example/1)",
+    "[x](view-source:https://a.example)",
+    "<search-ms:query=x>",
+    "[x](intent://a.example#Intent;end)",
+    "[a]: JAVA&#115;CRIPT:alert(1)\n\n[a]",
 ]
 
 
@@ -74,9 +83,29 @@ def test_statement() -> None:
     assert to_html("a\u202eb\u0000", "") == "<p>a\\u202eb\ufffd</p>\n" or "\\u0000" in to_html("a\u202eb\u0000", "")
 
 
+@pytest.mark.parametrize("href", ["https://a.example/", "http://a.example/x:y", "mailto:a@b.example", "other", "a/b:c",
+                                  "#part", "?q=a:b", "../problems/echo"])  # fmt: skip
+def test_links_that_stay(href: str) -> None:
+    """To websites and other pages of this server."""
+    assert f'<a href="{href}">x</a>' in to_html(f"[x]({href})", "")
+
+
+HIDDEN = "".join(filter(re.compile(f"[{INVISIBLE}]").match, map(chr, range(0x110000))))
+
+
 def test_hidden_characters_are_shown() -> None:
-    """Control characters, and those that reorder or hide text; lines and tabs stay."""
+    """Control characters, and all that reorder or hide text, as in a terminal; lines and tabs stay."""
     assert printable("a\u202e\u0007\ud800\n\tb") == "a\\u202e\\u0007\\ud800\n\tb"
+    assert printable(HIDDEN).isascii()
+    assert printable("\u115f\U000e0041") == "\\u115f\\U000e0041"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_scripts_show_the_same_hidden_characters(tmp_path: Path) -> None:
+    """What a script writes reads as what the server has written."""
+    text = f"{HIDDEN}a\n\t\u00e9\U0001f600"
+    script = f'import {{ printable }} from "./dom.js"; console.log(JSON.stringify(printable({json.dumps(text)})));'
+    assert run(script, tmp_path) == printable(text)
 
 
 def analysis(error: str, file: object = None, line: object = None, **more: Any) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import re
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,30 +17,19 @@ import pytest
 from subcli.server.log.checking import check_database
 from subcli.server.log.database import open_database
 from subcli.server.log.packer import Packer
-from subcli.server.log.tables import REVISION
+from tests.older import older_source
 
 ROOT = Path(__file__).parents[3]
-TABLES = "src/subcli/server/log/tables.py"
 SOLUTION = (ROOT / "src/subcli/judge/problems/lru-cache/solutions/passing.py").read_text()
-
-
-def git(*words: str) -> bytes:
-    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True)
-    return done.stdout if done.returncode == 0 else b""
 
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source of the last commit with another schema."""
-    for commit in git("log", "--format=%H", "--", TABLES).decode().split():
-        found = re.search(rb'^REVISION: Final = "(\d+)"', git("show", f"{commit}:{TABLES}"), re.MULTILINE)
-        if found and found[1].decode() < REVISION:
-            directory = tmp_path_factory.mktemp("older")
-            # Our own history, not a stranger's archive.
-            with tarfile.open(fileobj=io.BytesIO(git("archive", commit, "src"))) as archive:
-                archive.extractall(directory)
-            return directory / "src"
-    pytest.skip("the history does not reach back to another schema")
+    source = older_source(tmp_path_factory.mktemp("older"))
+    if source is None:
+        pytest.skip("the history does not reach back to another schema")
+    return source
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,10 +26,12 @@ COLUMNS: Final = (
 )
 """The columns of the CSV file, in order. New ones are added at the end."""
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a text for a formula (OWASP, "CSV Injection")."""
+_FORMULA: Final = re.compile(r"((?:^|[;\t|])[\s\"']*)([=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""What makes a spreadsheet take a text for a formula (OWASP, "CSV Injection"), wide characters included: at its
+beginning, or behind what separates cells elsewhere, such as where the comma is the decimal sign."""
 
 _PAGE: Final = 200
+_MOST_ROWS: Final = 200_000
 
 
 def register(app: typer.Typer) -> None:
@@ -87,13 +90,19 @@ def run(common: Common, streams: Streams, problem: str, *, last: bool = False, a
 
 async def _pages(client: Client, problem: str, which: str) -> AsyncIterator[dict[str, Any]]:
     params: dict[str, Any] = {"which": which, "limit": _PAGE}
+    count = 0
     while True:
         page = await client.with_id(problem, None, functools.partial(client.api.results, params=params))
         if not isinstance(page.get("results"), list):
             raise ServerError("The server's answer has no results.", hint="`subcli doctor` checks the server.")
+        count += len(page["results"])
+        if count > _MOST_ROWS:
+            raise ServerError(
+                f"The server has results of more than {_MOST_ROWS:,} users.", hint="`subcli doctor` checks the server."
+            )
         yield page
         following = page.get("next_cursor")
-        if not isinstance(following, str) or following == params.get("cursor"):
+        if not isinstance(following, str) or following == params.get("cursor") or not page["results"]:
             return
         params = {**params, "cursor": following}
 
@@ -116,8 +125,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:.10g}" if isinstance(value, float) else str(value)
-    text = one_line(str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'\2", one_line(str(value)))
 
 
 def _quiet_line(row: Mapping[str, Any]) -> str:

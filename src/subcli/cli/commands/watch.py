@@ -14,6 +14,7 @@ from subcli.cli.watching.options import (
     AfterSeq,
     Compact,
     FailFast,
+    Judging,
     JunitXml,
     Logs,
     MaxAttempts,
@@ -48,6 +49,7 @@ def register(app: typer.Typer) -> None:
         mine: Mine = False,
         problem: ToProblem = None,
         after_seq: AfterSeq = None,
+        judging: Judging = None,
         timeout: Timeout = None,
         fail_fast: FailFast = False,
         min_score: MinScore = None,
@@ -73,21 +75,19 @@ def register(app: typer.Typer) -> None:
             logs=logs,
             notify=notify,
             after_seq=after_seq or 0,
+            judging=judging,
             for_server=common.for_server(server),
             resume=_resume(problem, common) if many else None,
         )
-        if many and (numbers or after_seq is not None or logs):
+        if many and (numbers or after_seq is not None or judging is not None or logs):
             raise UsageError(
-                "`--mine` and `--problem` go with neither ids nor `--after-seq` nor `--logs`.",
+                "`--mine` and `--problem` go with neither ids nor `--after-seq`, `--run` or `--logs`.",
                 hint="`subcli watch --mine` for all, or `subcli watch ID...` for some.",
-            )
-        if many and logs:
-            raise UsageError(
-                "`--logs` is for single submissions; `--mine` and `--problem` follow many over one socket.",
-                hint="`subcli watch ID --logs`.",
             )
         if after_seq is not None and len(numbers) != 1:
             raise UsageError("`--after-seq` needs exactly one id.", hint="Watch the others from their beginning.")
+        if judging is not None and len(numbers) > 1:
+            raise UsageError("`--run` needs a single id.", hint="Watch the others one by one.")
         from subcli.cli.watching import run
         from subcli.cli.watching.reports import junit_report
 

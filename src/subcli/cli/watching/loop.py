@@ -322,7 +322,7 @@ class _Following:
             exit_code=code,
             verdict=verdict,
             error=error,
-            follow_up=self.options.follow_up,
+            follow_up=self.options.follow_up_of(submission_id),
             at_home=self.options.at_home,
             options=self.options.for_server,
         )

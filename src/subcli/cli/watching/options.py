@@ -71,6 +71,12 @@ Logs: TypeAlias = Annotated[
 AfterSeq: TypeAlias = Annotated[
     int | None, typer.Option("--after-seq", metavar="N", parser=whole_number(0), help="Start after this event.")
 ]
+Judging: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--run", metavar="N", parser=whole_number(1), help="If it was judged again: follow an earlier judging."
+    ),
+]
 JunitXml: TypeAlias = Annotated[
     Path | None,
     typer.Option("--junit-xml", metavar="PATH", callback=expanded, help="Write a JUnit XML report, even on errors."),
@@ -102,6 +108,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         logs: show what the build and the tests print.
         notify: notify the user at the end.
         after_seq: begin after this event.
+        judging: follow this run of a submission; ``None``: the latest.
         for_server: for the commands that are suggested (:meth:`subcli.cli.common.Common.for_server`).
         follow_up: the only command to suggest if there is nothing to look at afterwards; empty: none; ``None``: what
             helps most after a verdict, `subcli watch ID` after an interruption.
@@ -121,6 +128,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     logs: bool = False
     notify: bool = False
     after_seq: int = 0
+    judging: int | None = None
     for_server: str = ""
     follow_up: str | None = None
     at_home: str | None = None
@@ -150,7 +158,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """How to continue without a verdict."""
         if self.resume is not None:
             return self.resume
-        return f"Judging goes on; `{self.command('watch', submission_id)}` resumes watching."
+        which = "" if self.judging is None else f" --run {self.judging}"
+        return f"Judging goes on; `subcli watch {submission_id}{which}{self.for_server}` resumes watching."
+
+    def follow_up_of(self, submission_id: int) -> str | None:
+        """``follow_up``, or the command that shows the run that was followed: others would show the latest."""
+        if self.judging is None:
+            return self.follow_up
+        return f"subcli status {submission_id} --run {self.judging}{self.for_server}"
 
     def timed_out(self, hint: str = "") -> WatchTimeoutError:
         """The error for ``--timeout``."""

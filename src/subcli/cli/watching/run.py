@@ -67,11 +67,13 @@ def watch(
     async def main(interrupts: Interrupts) -> int:
         desk = _Desk(common, streams, options, settings, interrupts, beside)
         async with desk.connected() as client:
-            numbers = ids
-            if not numbers:
+            numbers, epoch = ids, None
+            if not ids or options.judging is not None:
                 try:
                     async with desk.patience.waiting(options.left()):
-                        numbers = [await client.latest()]
+                        numbers = ids or [await client.latest()]
+                        if options.judging is not None:
+                            epoch = await client.epoch_of_run(numbers[0], options.judging)
                 except TimeoutError:
                     raise options.timed_out() from None
             describe = bool(beside) or not (common.json or common.quiet)
@@ -85,6 +87,8 @@ def watch(
                 )
                 for number in numbers
             ]
+            if epoch is not None:
+                watches[0].recognize(epoch)
             output = options.logs and not common.quiet
             sessions = [client.session(each, describe=describe, output=output) for each in watches]
             with desk.view(several=len(numbers) > 1) as view:

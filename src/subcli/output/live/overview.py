@@ -28,6 +28,7 @@ _BAR_MAX: Final = 30
 _PROBLEM_MAX: Final = 32
 _STATE_CELLS: Final = 14
 _STATE_USUAL_CELLS: Final = 8
+_RUNNING_MIN: Final = 8
 _NARROW_COLUMNS: Final = 72
 _TEST_ROWS_MIN: Final = 2
 _DETAIL_LINES_MIN: Final = 4
@@ -138,7 +139,18 @@ def _row(submission: FrameInput, now: float, width: int, text_width: int, column
     line.put(f"{progress_text(snapshot):>{columns.progress}} ")
     failed = f"{snapshot.counts.not_passed} {FAIL}" if snapshot.counts.not_passed else ""
     line.put(f"{failed:>{columns.failed}}", BAD).put(clock, DIM).put("  ")
-    return line.extend(_state(submission, now)).cut(width)
+    line.extend(_state(submission, now))
+    return line.put(_running(submission, now, width - line.cells), DIM).cut(width)
+
+
+def _running(submission: FrameInput, now: float, room: int) -> str:
+    """The test that runs and for how long, if there is room for enough of its name."""
+    running = submission.running
+    if running is None or submission.ending is not None or submission.connection.state == "reconnecting":
+        return ""
+    seconds = words.whole_seconds(now - running.since)
+    cells = room - cell_len(seconds) - 3
+    return f"  {clip(running.name, cells)} {seconds}" if cells >= _RUNNING_MIN else ""
 
 
 def _state(submission: FrameInput, now: float) -> Line:

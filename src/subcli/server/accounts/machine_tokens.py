@@ -112,6 +112,9 @@ class MachineTokens:
         Raises:
             UnknownTokenError: this user has no such token.
         """
+        if not name.isprintable():
+            # PostgreSQL takes no NUL.
+            raise UnknownTokenError
         is_meant = machine_tokens.c.name == name
         if name.isascii() and name.isdecimal() and len(name) <= _MAX_DIGITS:
             is_meant = or_(is_meant, machine_tokens.c.id == int(name))

@@ -78,6 +78,7 @@ async def list_visible(services: Services, identity: Identity, wanted: Wanted) -
         HTTPException: 403, the user may not list those, whether or not there are any; 404, there is no such user; 422,
             the cursor is none.
     """
+    require(identity, Action.LIST_OWN)
     try:
         after = None if wanted.cursor is None else ListCursor.of(wanted.cursor)
     except ValueError as error:

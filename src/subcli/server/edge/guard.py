@@ -51,6 +51,10 @@ class GuardMiddleware:
             return
         if is_socket:
             await self._gateway(scope, receive, send)
+        elif header(scope, b"content-length") and header(scope, b"transfer-encoding"):
+            # Which one counts is known, but a proxy may have believed the other: what follows may be anybody's.
+            content = {"detail": "A request must not have both Content-Length and Transfer-Encoding."}
+            await JSONResponse(content, 400, headers={"Connection": "close"})(scope, receive, self._with_headers(send))
         elif self._is_too_large(header(scope, b"content-length")):
             # Starlette would respond in plain text. It counts bodies that do not declare their length.
             detail = f"The request body must not exceed {self._body_bytes} bytes."

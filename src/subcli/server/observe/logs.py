@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Literal, TextIO, TypeAlias
 
-from subcli.shared.encoding import timestamp
+from subcli.shared.encoding import INVISIBLE, timestamp
 from subcli.shared.secret import RedactingFilter, Secret
 
 Format: TypeAlias = Literal["text", "json"]
@@ -29,10 +30,7 @@ _FIELDS: Final = (
     *("user", "problem", "language", "verdict", "attempt", "waiting_s", "judging_s", "worker"),
 )
 """Extra fields of a record, in this order."""
-# Text from clients cannot start a new line or control a terminal.
-_VISIBLE: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
-    code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)
-}
+_HIDDEN: Final = re.compile(f"[\t\n{INVISIBLE}\ud800-\udfff]")
 
 
 def configure(
@@ -90,16 +88,27 @@ def _extra_fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name in _FIELDS if (value := getattr(record, name, None)) is not None}
 
 
+def _visible(text: str) -> str:
+    """Text from clients cannot start a new line, control a terminal, or hide."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _HIDDEN.sub(lambda found: _escaped(ord(found[0])), text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
 class _Text(logging.Formatter):
     """`2026-11-24T06:14:22.123Z WARNING subcli.server.jobs.workers: message request=… submission=…`"""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage().translate(_VISIBLE)
-        fields = "".join(f" {name}={str(value).translate(_VISIBLE)}" for name, value in _extra_fields(record).items())
+        message = _visible(record.getMessage())
+        fields = "".join(f" {name}={_visible(str(value))}" for name, value in _extra_fields(record).items())
         line = f"{timestamp(record.created)} {record.levelname} {record.name}: {message}{fields}"
         details = [text for text in (_traceback(record), record.stack_info) if text]
         # Tracebacks are indented, so that none of their lines looks like a record.
-        return line + "".join(f"\n  {row.translate(_VISIBLE)}" for text in details for row in text.splitlines())
+        return line + "".join(f"\n  {_visible(row)}" for text in details for row in text.splitlines())
 
 
 class _Json(logging.Formatter):

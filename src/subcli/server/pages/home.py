@@ -21,6 +21,7 @@ from subcli.server.parts import Services
 _ON_A_PAGE: Final = 50
 _Name = Annotated[str, Query(max_length=256)]
 _Word = Annotated[str, Query(max_length=64)]
+_Verdict = Annotated[str, Query(max_length=32, pattern=r"^[A-Za-z0-9_-]*$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,16 @@ def add_home(router: APIRouter, services: Services, visitor: VisitorOf) -> None:
         found: Annotated[Visitor, Depends(visitor)],
         user: _Name = "",
         problem: _Name = "",
-        verdict: _Word = "",
+        verdict: _Verdict = "",
         cursor: _Word = "",
     ) -> Response:
         filters = _Filters(user.strip(), problem, verdict, cursor)
         problems = sorted(services.problems.values(), key=lambda each: each.id)
         titles = {each.slug: each.title for each in problems}
         for_all = found.has_logins and found.may(Action.READ_ANY)
-        shown = await _submissions(services, found.identity, filters, for_all=for_all) if found.identity else _NOTHING
+        # To whoever follows a link this page is that of a stranger.
+        lists = found.identity if found.may(Action.LIST_OWN) else None
+        shown = await _submissions(services, lists, filters, for_all=for_all) if lists else _NOTHING
         rows = [_row(each, titles, shown.user_of(each)) for each in shown.rows]
         return found.page(
             request,
@@ -72,13 +75,14 @@ def add_home(router: APIRouter, services: Services, visitor: VisitorOf) -> None:
             titles=titles,
             filters=filters,
             verdicts=words.VERDICTS,
+            has_list=lists is not None,
             for_all=for_all,
             complaint=shown.complaint,
             rows=rows,
             has_points=any(row["points"] for row in rows),
             older=shown.next and filters.query(shown.next),
             # There is a feed of one's own submissions only.
-            live="" if cursor or found.identity is None else "poll" if for_all else "feed",
+            live="" if cursor or lists is None else "poll" if for_all else "feed",
         )
 
 
@@ -107,10 +111,13 @@ _NOTHING: Final = _Shown()
 async def _submissions(services: Services, identity: Identity, filters: _Filters, *, for_all: bool) -> _Shown:
     if filters.user and not for_all:
         raise HTTPException(403, refusal(identity.holder.credential, Action.READ_ANY))
+    slug = await services.slug(filters.problem) if filters.problem else None
+    if filters.problem and slug is None:
+        return _Shown(complaint=f"There is no problem {filters.problem[:64]!r}.")
     wanted = Wanted(
         user=filters.user or None,
         all=for_all,
-        problem=filters.problem or None,
+        problem=slug,
         verdict=filters.verdict or None,
         limit=_ON_A_PAGE,
         cursor=filters.cursor or None,

@@ -14,7 +14,7 @@ from subcli.server.accounts.permissions import Action
 from subcli.server.api.auth import address_of, read_fields, remember_device, require, with_password
 from subcli.server.edge import session_cookie
 from subcli.server.limits import LimitedError
-from subcli.server.pages.visitors import Visitor, VisitorOf
+from subcli.server.pages.visitors import Visitor, VisitorOf, unlimited_visitors
 from subcli.server.parts import Services
 
 _OWN_PAGE: Final = re.compile(
@@ -29,6 +29,7 @@ def add_logins(router: APIRouter, services: Services, visitor: VisitorOf) -> Non
     if services.auth is None:
         return
     logins = services.auth.logins
+    whoever = unlimited_visitors(services)
 
     @router.get("/login")
     async def login_page(request: Request, found: Annotated[Visitor, Depends(visitor)], next: str = "") -> Response:
@@ -51,7 +52,7 @@ def add_logins(router: APIRouter, services: Services, visitor: VisitorOf) -> Non
         return response
 
     @router.post("/logout")
-    async def logout(request: Request, found: Annotated[Visitor, Depends(visitor)]) -> Response:
+    async def logout(request: Request, found: Annotated[Visitor, Depends(whoever)]) -> Response:
         _refuse_foreign(request)
         await _end(logins, request, found)
         response = _to("")

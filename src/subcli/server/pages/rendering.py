@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from subcli.server.pages import words
+from subcli.shared.encoding import INVISIBLE
 
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -21,15 +22,17 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
     # With `no-referrer`, browsers would send `Origin: null` with our own forms.
     "Referrer-Policy": "same-origin",
 }
-_HIDDEN: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
-)
+_HIDDEN: Final = re.compile(f"[{INVISIBLE}\ud800-\udfff]")
 """Control characters, what reorders or hides text, and halves of surrogate pairs: as in `static/dom.js`."""
 
 
 def printable(text: str) -> str:
     """Show what is hidden in a text, as `\\u202e`."""
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _HIDDEN.sub(lambda found: _escaped(ord(found[0])), text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def _shown(value: object) -> object:

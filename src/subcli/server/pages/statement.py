@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from subcli.server.pages.rendering import printable
 
 _MAX_CHARACTERS: Final = 256 * 1024
 _LOWEST_HEADING: Final = 6
+_IS_HARMLESS: Final = re.compile(r"https?://|mailto:|[^:/?#]*(?:[/?#]|\Z)", re.IGNORECASE)
+"""Addresses with these schemes, and without any (RFC 3986, section 4.2)."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -67,8 +70,16 @@ def _pre(renderer: RendererHTML, tokens: Sequence[Token], place: int, *_argument
     return str(Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(tokens[place].content))
 
 
+class _Parser(MarkdownIt):
+    """Makes links of websites, of addresses for mail, and of what is relative: other schemes start programs."""
+
+    def validateLink(self, url: str) -> bool:
+        """Whether an address, as it will stand on the page, may be a link."""
+        return _IS_HARMLESS.match(url) is not None
+
+
 def _make_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser = _Parser("commonmark", {"html": False}).enable(["table", "strikethrough"])
     for name, rule in (
         ("table_open", _table_open),
         ("table_close", _table_close),

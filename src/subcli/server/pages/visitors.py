@@ -48,6 +48,19 @@ VisitorOf: TypeAlias = Callable[[Request], Awaitable[Visitor]]
 
 def visitors(services: Services) -> VisitorOf:
     """A dependency that returns who looks at a page, or responds with 429."""
+    unlimited = unlimited_visitors(services)
+
+    async def visitor(request: Request) -> Visitor:
+        found = await unlimited(request)
+        if found.identity is not None:
+            await spend(services, found.identity, services.reads, "requests")
+        return found
+
+    return visitor
+
+
+def unlimited_visitors(services: Services) -> VisitorOf:
+    """The same at any rate, for what may always be done."""
     has_logins = services.auth is not None
 
     async def visitor(request: Request) -> Visitor:
@@ -56,7 +69,6 @@ def visitors(services: Services) -> VisitorOf:
             identity = await services.identities.of_request(shown, session_cookie.shown(request.scope))
         except UnauthenticatedError:
             return Visitor(None, has_logins)
-        await spend(services, identity, services.reads, "requests")
         return Visitor(identity, has_logins)
 
     return visitor

@@ -19,15 +19,22 @@ from subcli.server.run.startup import make_data_dir
 
 
 @contextmanager
-def opened_database(streams: Streams, data_dir: Path | None, database: str | None) -> Iterator[Engine]:
-    """The server's database, created if it is not there and brought up to date.
+def opened_database(
+    streams: Streams, data_dir: Path | None, database: str | None, *, create: bool = True
+) -> Iterator[Engine]:
+    """The server's database, brought up to date.
+
+    Args:
+        create: whether it is made if it is not there.
 
     Raises:
         UsageError: it cannot be opened, or fails.
     """
     settings = _settings(streams, data_dir, database)
     try:
-        if settings.database is None:
+        if not create:
+            _require_file(connect(settings.database_url))
+        elif settings.database is None:
             make_data_dir(settings.data_dir)
         engine = open_database(settings.database_url)
     except ServeError as error:
@@ -47,12 +54,21 @@ def existing_database(streams: Streams, data_dir: Path | None, database: str | N
         engine = connect(_settings(streams, data_dir, database).database_url)
     except ServeError as error:
         raise UsageError(error.message, hint=error.hint) from None
-    path = sqlite_file(engine)
-    if path is not None and not path.is_file():
-        hint = "`--data-dir` or `--database` says where it is."
-        raise UsageError(f"There is no database at {path}.", hint=hint)
+    _require_file(engine)
     with _used(engine):
         yield engine
+
+
+def _require_file(engine: Engine) -> None:
+    """
+    Raises:
+        UsageError: it is SQLite's, and there is no such file; or it would be one in memory.
+    """
+    if engine.dialect.name == "sqlite":
+        path = engine.url.database or ":memory:"
+        if path == ":memory:" or not Path(path).is_file():
+            hint = "`--data-dir` or `--database` says where it is."
+            raise UsageError(f"There is no database at {path}.", hint=hint)
 
 
 def sqlite_file(engine: Engine) -> Path | None:

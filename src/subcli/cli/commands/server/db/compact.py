@@ -23,7 +23,7 @@ def compact(common: Common, streams: Streams, data_dir: Path | None, database: s
     Raises:
         UsageError: A server runs, or the database is PostgreSQL's.
     """
-    with opened_database(streams, data_dir, database) as engine:
+    with opened_database(streams, data_dir, database, create=False) as engine:
         path = sqlite_file(engine)
         if path is None:
             raise UsageError(

@@ -37,7 +37,7 @@ def prune(
     Raises:
         UsageError: The database cannot be opened, or fails.
     """
-    with opened_database(streams, data_dir, database) as engine:
+    with opened_database(streams, data_dir, database, create=False) as engine:
         pruning = Pruning(engine, time.time)
         old = pruning.old(older_than_s, keep_verdicts=keep_verdicts)
         deleted = 0
