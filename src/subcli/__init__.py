@@ -11,7 +11,7 @@ Everything is loaded on first access (PEP 562): importing :mod:`subcli` costs no
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Type checkers treat it as true. Importing `typing` would cost as much as the rest of `subcli --version`.
 TYPE_CHECKING = False
