@@ -40,9 +40,9 @@ $(VENV)/.dev: $(VENV)/.runtime
 demo: $(VENV)/.runtime  ## submit a bundled solution to a temporary server and watch it
 	@$(BIN)/subcli demo
 
-test: $(VENV)/.dev  ## run the tests, the core first; SUBCLI_TEST_ALL=1 includes the slow ones
+test: $(VENV)/.dev  ## run the tests, the core first; SUBCLI_TEST_ALL=1 adds the slow ones, COVERAGE=1 measures
 	$(MAKE) --no-print-directory test-core
-	$(BIN)/python -m pytest $(BESIDE_CORE) -n $(WORKERS)
+	$(if $(COVERAGE),$(MAKE) --no-print-directory coverage,$(BIN)/python -m pytest $(BESIDE_CORE) -n $(WORKERS))
 
 # Without plug-ins: loading them would take longer than these thousand small tests.
 test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage

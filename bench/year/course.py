@@ -122,6 +122,9 @@ class Course:
     async def _upgrade(self, begin: int) -> None:
         await until(lambda: len(self.books.entries) >= begin)
         await self._plant.upgrade()
+        # A gateway keeps the memory that its first login took, which is not what grows with the work.
+        for gateway in range(len(self._plant.urls)):
+            await self.people.teacher(gateway)
         print(f"upgraded, from {begin:,} to {len(self.books.entries):,} submissions", flush=True)
 
     async def _judged(self) -> None:

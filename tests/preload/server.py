@@ -26,6 +26,8 @@ _LIBRARIES: Final = (
     "anyio.streams.tls",
     "anyio.abc",
 )
+_ELSEWHERE: Final = "subcli.shared.platform.windows_api"
+"""It can be imported on Windows only."""
 _SERVER: Final = ("server",)
 _SERVER_LIBRARIES: Final = ("encodings.idna", "tomllib", "uvicorn.loops.asyncio")
 
@@ -59,7 +61,7 @@ def _preload(packages: tuple[str, ...], libraries: tuple[str, ...]) -> None:
     for name in packages:
         package = importlib.import_module(f"subcli.{name}")
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not (module.name.endswith("__main__") or ".migrations." in module.name):
+            if not (module.name.endswith("__main__") or module.name == _ELSEWHERE or ".migrations." in module.name):
                 importlib.import_module(module.name)
     for name in libraries:
         importlib.import_module(name)

@@ -136,6 +136,20 @@ async def test_interrupt_reports_each_before_any_socket_is_closed() -> None:
     assert "`subcli watch 1`" in error.hint
 
 
+@pytest.mark.parametrize(("verdict", "code"), [("passed", 0), ("failed", 1)])
+async def test_interrupt_after_the_verdict(verdict: str, code: int) -> None:
+    """Whoever sees the verdict and presses Ctrl-C interrupts nothing, however early it arrives."""
+    task = asyncio.current_task()
+    interrupts = Interrupts(task)
+
+    class Pressed(Endings):
+        def end(self, ending: Ending) -> None:
+            super().end(ending)
+            interrupts.interrupt(signal.SIGINT)
+
+    assert (await follow(scripted(1, verdict), interrupts=interrupts, view=Pressed()))[0] == code
+
+
 async def test_demo_does_not_suggest_a_server_that_has_ended() -> None:
     """Where the server ends with the command, neither hint nor next command names a submission on it."""
     never = asyncio.Event()

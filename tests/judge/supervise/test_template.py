@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from subcli.judge.process.processes import descendants, is_ending
 from subcli.judge.supervise.child import Child
 from subcli.judge.supervise.pytest_process import PRELOADED
 from subcli.judge.supervise.template import start_supervisor, template_pid
+from tests.hang import HANG_S
 from tests.judge.judging import MakeNode, MakeProblem, Run
 from tests.unmeasured import UNMEASURED
 
@@ -75,7 +77,10 @@ async def test_supervisor_has_nothing_of_another_one(tmp_path: Path) -> None:
             seen[supervisor.pid] = {*_opened(supervisor.pid), os.readlink(f"/proc/{supervisor.pid}/fd/1")}
             assert os.getsid(supervisor.pid) == supervisor.pid
         assert seen[first.pid].isdisjoint(seen[second.pid])
-        assert os.readlink(f"/proc/{first.pid}/cwd") == str(tmp_path / "a")
+        deadline = time.monotonic() + HANG_S
+        while (directory := os.readlink(f"/proc/{first.pid}/cwd")) != str(tmp_path / "a"):
+            assert time.monotonic() < deadline, directory
+            await asyncio.sleep(0.01)
     for supervisor in (first, second):
         assert await supervisor.wait() == 0
         supervisor.close()
@@ -220,6 +225,7 @@ def test_supervisor_imports_nothing_for_itself(tmp_path: Path) -> None:
     """What the supervisors of every runner need is imported in the template, where it is paid for once."""
     script = """
 import sys
+import time
 from subcli.judge.supervise import __main__ as template
 template._prepare()
 before = set(sys.modules)

@@ -35,7 +35,7 @@ def url(redis_server: RedisServer) -> Iterator[str]:
 @pytest.fixture
 async def redis(url: str) -> AsyncIterator[Redis]:
     """A client that looks at what the limiters keep."""
-    client = connect(url)
+    client = connect(url, timeout_s=HANG_S)
     yield client
     await client.aclose()
 

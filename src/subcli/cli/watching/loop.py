@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FIRST_TICK_S: Final = 0.03
 """From the first event to the first tick. A submission that is over by then never flashes up as a live view."""
+_LAST_OUTPUT_S: Final = 0.2
+"""How long an interrupt after the last verdict waits for those who read it."""
 
 
 class Session(Protocol):
@@ -126,8 +128,12 @@ async def _follow(works: Sequence[Coroutine[Any, Any, None]], following: _Follow
         except asyncio.CancelledError:
             if interrupts.received is None:
                 raise
-            following.end_the_rest(interrupts.error)
-            least = exits.of_error(interrupts.error())
+            if following.is_over:
+                streams.settle(_LAST_OUTPUT_S)
+            # Who has seen all verdicts interrupts nothing.
+            if not following.is_over or streams.unwritten:
+                following.end_the_rest(interrupts.error)
+                least = exits.of_error(interrupts.error())
         else:
             # Only --fail-fast leaves any: they do not change the exit code.
             following.end_the_rest(_cut_short, exit_code=exits.NOT_PASSED)
@@ -176,6 +182,7 @@ class _Following:
         self._notices = notices
         self._writers = streams.writers
         self._flush_due = False
+        self._has_ended = False
         self._first_event = asyncio.Event()
 
     def begin(self, watch: Watch) -> None:
@@ -201,6 +208,11 @@ class _Following:
             await done
             if self._must_stop:
                 return
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that was begun has ended; a feed may not have begun anything yet."""
+        return self._has_ended and not self.running
 
     @property
     def _must_stop(self) -> bool:
@@ -327,6 +339,7 @@ class _Following:
             options=self.options.for_server,
         )
         self.running.pop(submission_id, None)
+        self._has_ended = True
         self.exit_code = max(self.exit_code, code)
         self.view.end(ending)
         self.view.flush()
