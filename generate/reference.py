@@ -8,19 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from importlib import resources
-from typing import Any, Final
+from typing import Any
 
-import msgspec
-
-from generate.man import ENVIRONMENT, FILES, SHARED, description, epilog
+from generate import reference_settings
+from generate.man import SHARED, description, epilog
+from generate.site_markdown import first_line, markdown, paragraphs, table, words
 from generate.tree import Argument, Command, Option
 from subcli.cli import exits
-from subcli.settings.config import DEFAULT_API_PATH, DEFAULT_SERVER
-from subcli.settings.files import Layer, ProjectSettings, UserSettings
-
-_DEFAULTS: Final = {"server": DEFAULT_SERVER, "api_path": DEFAULT_API_PATH, "ws_url": "derived from `server`"}
-_NOT_IN_PROJECT: Final = frozenset({"ws_url"})
-"""A project file comes with code from strangers."""
 
 
 def pages(commands: Command) -> dict[str, str]:
@@ -31,7 +25,7 @@ def pages(commands: Command) -> dict[str, str]:
         **single,
         "reference/exit-codes.md": _exit_codes(commands),
         "reference/json.md": _json(),
-        "reference/settings.md": _settings(commands),
+        "reference/settings.md": reference_settings.page(commands),
     }
 
 
@@ -45,28 +39,14 @@ def summary(page: str) -> str:
     return " ".join(page.split("\n\n")[1].split()).rstrip(".")
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(head)
-    lines = [heads, ["---"] * len(heads), *(list(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _words(command: Command) -> str:
-    return " ".join(("subcli", *command.path))
-
-
 def _commands(commands: Command, paths: list[str]) -> str:
     rows = []
     for command in commands.commands:
-        rows.append([f"[`{_words(command)}`](commands/{command.name}.md)", _first(command.help)])
+        rows.append([f"[`{words(command)}`](commands/{command.name}.md)", first_line(command.help)])
         for under in command.walk():
             if under is not command:
                 anchor = "-".join(("subcli", *under.path))
-                rows.append([f"[`{_words(under)}`](commands/{command.name}.md#{anchor})", _first(under.help)])
+                rows.append([f"[`{words(under)}`](commands/{command.name}.md#{anchor})", first_line(under.help)])
     entries = [path.removeprefix("reference/").removesuffix(".md") for path in paths]
     tree = "\n".join(["```{toctree}", ":hidden:", "", *entries, "```"])
     common = next(command for command in commands.commands if command.path == ("list",))
@@ -74,7 +54,7 @@ def _commands(commands: Command, paths: list[str]) -> str:
     parts = [
         "# Commands",
         "All commands with their arguments and options, as in `subcli COMMAND --help` and the man pages.",
-        _table(["command", "what it does"], rows),
+        table(["command", "what it does"], rows),
         "## Common options",
         "Most commands have these; the page of a command lists those that it adds.",
         _options(shared),
@@ -88,10 +68,10 @@ def _command_page(command: Command) -> str:
 
 
 def _command(command: Command, level: int) -> list[str]:
-    parts = [f"{'#' * level} {_words(command)}", *_paragraphs(command.help), f"```console\n$ {_usage(command)}\n```"]
+    parts = [f"{'#' * level} {words(command)}", *paragraphs(command.help), f"```console\n$ {_usage(command)}\n```"]
     if command.arguments:
-        rows = [[f"`{_argument(argument)}`", _markdown(argument.help or "Required.")] for argument in command.arguments]
-        parts.append(_table(["argument", "meaning"], rows))
+        rows = [[f"`{_argument(argument)}`", markdown(argument.help or "Required.")] for argument in command.arguments]
+        parts.append(table(["argument", "meaning"], rows))
     own = [option for option in command.options if not SHARED & set(option.names)]
     if own:
         parts.append(_options(own))
@@ -100,7 +80,7 @@ def _command(command: Command, level: int) -> list[str]:
         parts.append(f"The [common options]({target}) are available too.")
     example, codes = epilog(command.epilog)
     if codes:
-        parts.append(_table(["exit code", "meaning"], [[str(code), _markdown(meaning)] for code, meaning in codes]))
+        parts.append(table(["exit code", "meaning"], [[str(code), markdown(meaning)] for code, meaning in codes]))
     if example:
         parts.append("For example:\n\n```sh\n" + "\n".join(example) + "\n```")
     return parts
@@ -108,7 +88,7 @@ def _command(command: Command, level: int) -> list[str]:
 
 def _usage(command: Command) -> str:
     arguments = "".join(f" {_argument(argument)}" for argument in command.arguments)
-    return f"{_words(command)}{' COMMAND' if command.commands else ''} [OPTION]...{arguments}"
+    return f"{words(command)}{' COMMAND' if command.commands else ''} [OPTION]...{arguments}"
 
 
 def _argument(argument: Argument) -> str:
@@ -121,27 +101,27 @@ def _options(options: Iterable[Option]) -> str:
     for option in options:
         names = ", ".join(f"`{name}`" for name in option.names)
         value = f" `{option.values.label}`" if option.values else ""
-        notes = [_markdown(description(option))]
+        notes = [markdown(description(option))]
         notes += ["May be repeated."] if option.repeatable else []
         notes += [f"Variable: `{option.variable}`."] if option.variable else []
         rows.append([names + value, " ".join(notes)])
-    return _table(["option", "meaning"], rows)
+    return table(["option", "meaning"], rows)
 
 
 def _exit_codes(commands: Command) -> str:
-    ends = {_words(command): [code for code, _ in epilog(command.epilog)[1]] for command in commands.walk()}
+    ends = {words(command): [code for code, _ in epilog(command.epilog)[1]] for command in commands.walk()}
     rows = []
     for code, meaning in exits.meanings(exits.WATCHING):
         users = [words for words, codes in ends.items() if code in codes]
         everyone = len(users) == len([codes for codes in ends.values() if codes])
-        rows.append([str(code), _markdown(meaning), "all" if everyone else ", ".join(f"`{words}`" for words in users)])
+        rows.append([str(code), markdown(meaning), "all" if everyone else ", ".join(f"`{words}`" for words in users)])
     parts = [
         "# Exit codes",
         "What a script may conclude from the exit code of each command.",
         "The exit code is the same with and without `--json`. It is never 0 without a verdict. With several "
         "submissions, it is the highest code among them. The counts in a summary never override the verdict.",
         "Commands that wait for no verdict exit 0 if they did their work.",
-        _table(["code", "meaning", "commands that can end with it"], rows),
+        table(["code", "meaning", "commands that can end with it"], rows),
         "[subcli in a pipeline](../ci.md#exit-codes) says after which of them to try again.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -169,11 +149,11 @@ def _json() -> str:
 def _fields(item: dict[str, Any]) -> str:
     required = set(item.get("required", ()))
     rows = [
-        [f"`{name}`", _type(field), "yes" if name in required else "", _markdown(field.get("description", ""))]
+        [f"`{name}`", _type(field), "yes" if name in required else "", markdown(field.get("description", ""))]
         for name, field in item["properties"].items()
         if field is not False
     ]
-    return _table(["field", "type", "always", "meaning"], rows)
+    return table(["field", "type", "always", "meaning"], rows)
 
 
 def _type(field: dict[str, Any]) -> str:
@@ -185,91 +165,3 @@ def _type(field: dict[str, Any]) -> str:
     kind = found if isinstance(found, str) else " or ".join(found)
     items = field.get("items", {}).get("type")
     return f"{kind} of {items}s" if kind == "array" and isinstance(items, str) else kind
-
-
-def _settings(commands: Command) -> str:
-    project, user = _keys(ProjectSettings), _keys(UserSettings)
-    flags = {name for command in commands.walk() for option in command.options for name in option.names}
-    rows = []
-    for key, kind in {**user, **project}.items():
-        in_project = key in project and key not in _NOT_IN_PROJECT
-        flag = f"--{key.replace('_', '-')}"
-        variable = f"`SUBCLI_{key.upper()}`" if key in Layer.__struct_fields__ else ""
-        places = [*([".subcli.toml"] if in_project else []), *(["config.toml"] if key in user else [])]
-        rows.append(
-            [
-                f"`{key}`",
-                _described(kind),
-                ", ".join(f"`{place}`" for place in places),
-                variable,
-                f"`{flag}`" if flag in flags else "",
-                _DEFAULTS.get(key, ""),
-            ]
-        )
-    server: dict[tuple[str, str], list[str]] = {}
-    for command in commands.walk():
-        for option in command.options:
-            if option.variable:
-                server.setdefault((option.variable, option.names[0]), []).append(f"`subcli {command.path[0]}`")
-    parts = [
-        "# Settings",
-        "Keys of the two settings files, and the variables that subcli reads.",
-        "A setting comes from the first of these that has it: a flag, a variable, `.subcli.toml` in the working "
-        "directory or above it, `config.toml`, the default. [The README](../readme.md#settings) explains how they are "
-        "used. A `server` in `.subcli.toml` counts only if you logged in to it, or named it yourself.",
-        "## Keys",
-        _table(["key", "value", "file", "variable", "flag", "default"], rows),
-        "`files` and `test` are written by `subcli init`. A `[profiles.NAME]` table takes the keys of `config.toml` "
-        "except `profiles`.",
-        "## Files",
-        _table(["file", "content"], [[f"`{name}`", text] for name, text in FILES.items()]),
-        "## Variables",
-        _table(["variable", "meaning"], [[_code(names), _markdown(text)] for names, text in ENVIRONMENT.items()]),
-        "## Variables of the server",
-        "[Running a server for others](../deploy.md) explains them, and the secrets that are given by variables alone.",
-        _table(
-            ["variable", "meaning"],
-            [
-                [f"`{name}`", f"Same as `{flag}` of {', '.join(dict.fromkeys(users))}."]
-                for (name, flag), users in server.items()
-            ],
-        ),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _keys(struct: type[Layer]) -> dict[str, Any]:
-    """The type of each key of a settings file."""
-    info = msgspec.inspect.type_info(struct)
-    assert isinstance(info, msgspec.inspect.StructType)
-    return {field.name: field.type for field in info.fields}
-
-
-def _described(kind: Any) -> str:
-    """What a setting's value is: the description in its type, of which None is left out."""
-    for choice in getattr(kind, "types", (kind,)):
-        if isinstance(choice, msgspec.inspect.Metadata) and choice.extra_json_schema:
-            return str(choice.extra_json_schema.get("description", ""))
-    return ""
-
-
-def _code(names: str) -> str:
-    return ", ".join(f"`{name}`" for name in names.split(", "))
-
-
-def _paragraphs(help: str) -> list[str]:
-    return [_markdown(" ".join(paragraph.split())) for paragraph in help.split("\n\n")]
-
-
-def _markdown(text: str) -> str:
-    """Text of the program, whose options and placeholders are no Markdown, except code between backticks."""
-    parts = text.split("`")
-    for place in range(0, len(parts), 2):
-        for special in "*_[]<>{":
-            parts[place] = parts[place].replace(special, f"\\{special}")
-        parts[place] = parts[place].replace("--", "\\-\\-")
-    return "`".join(parts)
-
-
-def _first(text: str) -> str:
-    return _markdown(text.partition("\n")[0])
