@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subcli.judge.analysis import Context
@@ -281,6 +281,7 @@ def test_other_words_are_no_exception(text: str) -> None:
 PIECES = sorted({piece for text, _ in PRINTED.values() for piece in text.splitlines(keepends=True)})
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_size=30).map("".join))
 def test_any_text_can_be_read(text: str) -> None:
     """Lines of real traces in any order: no exception, and no frame without a line."""

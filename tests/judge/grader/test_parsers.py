@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subcli.judge.grader import go, gradescope, jest, junit
@@ -97,6 +97,7 @@ def test_hostile_json_is_refused(data: bytes, complaint: str) -> None:
         gradescope.parse(data)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200) | st.text(alphabet='<>/="testcaseuifl &;!', max_size=80).map(str.encode))
 def test_any_bytes_give_results_or_one_error(data: bytes) -> None:
     """Nothing but a ReportError leaves a parser."""
