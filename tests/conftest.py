@@ -37,6 +37,10 @@ for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
 
 preload.install()
 
+if (_collector := sys.modules.get("coverage.collector")) is not None:
+    # In each fork it would look for the module of each of our frames, among thousands, and only debugging shows them.
+    _collector.short_stack = lambda *_, **__: ""  # type: ignore[attr-defined]
+
 
 def pytest_unconfigure() -> None:
     """No process of ours is left behind."""
@@ -78,7 +82,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         return (yield)
     finally:
+        # Each start patches again: os._exit would call itself deeper each time, and each fork do all of it many times.
+        patches, measuring.config.patch = measuring.config.patch, []
         measuring.start()
+        measuring.config.patch = patches
         os.environ.update(kept)
 
 
@@ -114,6 +121,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         places = [(number * len(rest) / (2 * len(long) + 1), item) for number, item in enumerate(long)]
         places += [(float(number), item) for number, item in enumerate(rest)]
         items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]
+        # Supervisors are forked of a template that is measured, or of another one that is not.
+        items.sort(key=lambda item: item.get_closest_marker("unmeasured") is not None)
 
 
 def pytest_collection_finish() -> None:
