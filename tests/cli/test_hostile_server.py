@@ -284,7 +284,7 @@ class Faults(list[str]):
             self.append(f"{' '.join(map(str, where))}: {type(error).__name__}: {str(error)[:200]}")
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.usefixtures("wire")
 def test_every_field_at_once(name: str, home: Path) -> None:

@@ -153,7 +153,7 @@ def fault(words: list[str]) -> str:
     return ""
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("as_json", [False, True], ids=["people", "json"])
 def test_every_command_and_argument(here: Path, as_json: bool) -> None:
     """Each ends with a code of the contract, and what it says can be read."""

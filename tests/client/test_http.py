@@ -267,7 +267,7 @@ async def test_gzip_is_read() -> None:
     assert await trial.http.request("GET", "/x", decode=as_object) == json.loads(data)
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("item", [b"{}", b"0", b'"[\\"]"'])
 async def test_values_are_counted_before_they_are_parsed(item: bytes) -> None:
     """Two bytes of JSON become sixty bytes of memory."""
@@ -275,7 +275,7 @@ async def test_values_are_counted_before_they_are_parsed(item: bytes) -> None:
     assert failed.reason == "the response has too many values"
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_text_is_not_counted_as_values() -> None:
     """A log may be long and full of commas."""
     log = r'[,{"\\' * (MAX_VALUES // 2)

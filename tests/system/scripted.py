@@ -324,12 +324,14 @@ async def scripted(
     server = Server(rest or Rest(), scripts or (gone,), scheme="https" if tls else "http")
     if isinstance(rest, Rest):
         rest.server = server
-    peers: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
+    peers: set[asyncio.Task[Any]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(server.serve(reader, writer))
-        peers[task] = writer
-        task.add_done_callback(peers.pop)
+        peers.add(task)
+        writers.append(writer)
+        task.add_done_callback(peers.discard)
 
     listening = await asyncio.start_server(connected, host, 0, ssl=tls, limit=1 << 22)
     server.port = listening.sockets[0].getsockname()[1]
@@ -339,9 +341,10 @@ async def scripted(
         listening.close()
         # What was accepted a moment ago gets its task only now, and transports close one round of the loop later.
         for _ in range(_LAST_ROUNDS):
-            for task, writer in peers.items():
+            for task in peers:
                 task.cancel()
-                # A task that has not begun yet would not.
+            # A task that has not begun yet would not, and one that has ended may have left something unread.
+            for writer in writers:
                 writer.transport.abort()
             await asyncio.gather(*peers, return_exceptions=True)
             await asyncio.sleep(0)

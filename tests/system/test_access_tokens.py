@@ -78,7 +78,7 @@ def token_of(server: Served, user: str, *, days_ago: float = 0, scope: str = "su
     return str(with_database(server, create))
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.long
 def test_ci_with_a_token_that_is_weeks_old(guarded: Served, run: Run, tmp_path: Path) -> None:
     """The first example of docs/ci.md works with it; with one that has expired it exits 4 and says what to do."""
@@ -106,7 +106,7 @@ def test_ci_with_a_token_that_is_weeks_old(guarded: Served, run: Run, tmp_path: 
     assert "may only read" in printed
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_teacher_lists_and_reads(guarded: Served, run: Run, tmp_path: Path) -> None:
     """Everybody's submissions, with their users; a student is refused, and sees none of them."""
     ada, eve = ({"SUBCLI_TOKEN": token_of(guarded, name)} for name in ("ada", "eve"))
@@ -134,7 +134,7 @@ async def login(server: Served, user: str, password: str = PASSWORD) -> httpx.Re
         return await http.post(f"{server.url}/api/auth/token", data=fields)
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_changing_ones_password(guarded: Served, command: Commands) -> None:
     """The old one is asked first, the new one twice, after it was checked; from then on the new one is valid."""
     command.env["SUBCLI_TOKEN"] = (await login(guarded, "ada")).json()["access_token"]
@@ -214,7 +214,7 @@ async def test_link_to_a_page(guarded: Served, command: Commands, page: Page) ->
     await page.until("document.body.innerText.includes('This link has expired or was revoked')")
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_sharing_in_demo_mode(server: Served, command: Commands) -> None:
     """There is nothing to be shared: the address, and who can open it."""
     at = ("--server", server.url)

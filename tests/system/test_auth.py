@@ -83,7 +83,7 @@ async def log_in(command: Commands, judge: Served, user: str, *options: str) -> 
         return terminal.text
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_login_status_logout(command: Commands, judge: Served, tmp_path: Path) -> None:
     """A user logs in, checks the status, prints the token and logs out; the password is never shown."""
     at = ("--server", judge.url)
@@ -215,7 +215,7 @@ async def test_prompt_during_watch(command: Commands, judge: Served, problems: P
     assert PASSWORD not in terminal.raw.decode(errors="replace")
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_no_prompt_without_terminal(command: Commands, judge: Served) -> None:
     """Without a terminal, or with --no-input: exit 4 and the command to type."""
     refused = await command("watch", "1", "--server", judge.url, "--json")

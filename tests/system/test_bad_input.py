@@ -77,7 +77,7 @@ def test_invalid_id(run: Run, words: list[str]) -> None:
     check_told(done, 2)
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_unreachable_server(run: Run) -> None:
     """One more try, then exit 6 with the address and a hint."""
     with socket.socket() as free:

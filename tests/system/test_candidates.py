@@ -55,7 +55,7 @@ def test_no_request_is_sent(env: dict[str, str], tmp_path: Path) -> None:
             listening.accept()
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("kind", ["ids", "profiles", "nonsense", ""])
 def test_completion_never_fails(env: dict[str, str], tmp_path: Path, kind: str) -> None:
     """No home, invalid TOML, an untrusted project: no candidates and no output."""

@@ -249,7 +249,7 @@ async def test_proxy() -> None:
     assert "judge.invalid is exempt from HTTP_PROXY by 'judge.invalid' in NO_PROXY" in found["proxy"].detail
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrusted certificate fails; with SSL_CERT_FILE it is trusted, and its expiry is shown."""
     needs("openssl", shutil.which("openssl"))

@@ -39,7 +39,7 @@ async def interrupt(
     return done
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("mode", ["--json", "--plain", "-q"])
 @pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM", "SIGHUP"])
 async def test_signal_ends_a_watch(command: Commands, number: signal.Signals, code: int, mode: str) -> None:
@@ -210,7 +210,7 @@ async def test_pipe_closed_in_a_flood(command: Commands) -> None:
         assert err == b""
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize(
     ("words", "code"),
     first(

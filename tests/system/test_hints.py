@@ -40,7 +40,7 @@ async def test_errors_keep_the_profile(command: Commands, env: dict[str, str], t
     assert "`subcli problems --profile work`" in no_problem.err, no_problem
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_number_sign(command: Commands) -> None:
     """`#N` goes wherever an id goes, as every line of ours writes it."""
     rest = Rest(snapshot={"submission_id": 1, "status": "testing", "final_status": None})

@@ -226,7 +226,7 @@ async def test_usage(command: Commands, more: Sequence[str]) -> None:
     assert (done.code, "`--mine`" in done.err) == (2, True), done
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_fail_fast_and_timeout(command: Commands) -> None:
     """`--fail-fast` ends at the first that is not passed; `--timeout` ends all that still run."""
     async with scripted(feed(listed(3, 4), *log(3, "failed")), rest=rest()) as server:
@@ -274,7 +274,7 @@ async def test_live_screen_of_thousands(command: Commands) -> None:
         assert await tty.end() == 130
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_real_server(held: Served, run: Run, follow: Callable[..., Lines], tmp_path: Path) -> None:
     """Our own server: what runs is watched together, what is submitted meanwhile joins, and each log is complete."""
     ours = ("--server", held.url)

@@ -26,7 +26,7 @@ from .terminal import until
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_cancel(held: Served, run: Run) -> None:
     """`cancel` stops a queued or running submission; one with a verdict cannot be cancelled."""
     at = ("--server", held.url)
@@ -111,7 +111,7 @@ def unknown(request: Request) -> Answer | None:
     return Answer(404, {"detail": "Submission not found"}) if "/submissions/1" in request.path else None
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_submission_is_recorded_however_it_ends(command: Commands) -> None:
     """After Ctrl-C, a refusal or a closed pipe, TAB offers the id, and repeated code is noticed."""
     (command.cwd / "a.py").write_text("x = 1\n")

@@ -79,7 +79,7 @@ def printing(serve: Callable[..., Served], tmp_path: Path) -> Printing:
     return Printing(serve("--problems", str(problem.parent), "--sandbox", "none"), tmp_path)
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_lines_of_a_log_come_while_the_test_runs(printing: Printing, env: dict[str, str]) -> None:
     """`submit --logs` in a pipe: each line after where it was printed, as soon as it is printed."""
     words = [*SUBCLI, "submit", *printing.words, "--logs", "--plain"]
@@ -100,7 +100,7 @@ def test_lines_of_a_log_come_while_the_test_runs(printing: Printing, env: dict[s
     assert lines.index(printed[-1]) < lines.index(result)
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_json_has_the_messages(printing: Printing, follow: Callable[..., Lines], run: Run) -> None:
     """`--logs --json` passes them on as they come; another watch later gets them again, without `--logs` none."""
     watching = follow("submit", *printing.words, "--logs", "--json")
@@ -138,7 +138,7 @@ async def test_live_pane(printing: Printing, command: Commands, columns: int) ->
         assert tty.after == tty.before
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("columns", [80, 200])
 async def test_key_asks_for_output(printing: Printing, command: Commands, columns: int) -> None:
     """`l` opens the pane with what was printed before and what comes; `l` again closes it."""
@@ -226,7 +226,7 @@ PANES = """[...document.querySelectorAll('#printed > details')].map(
     pane => [pane.querySelector('summary').innerText, pane.open, pane.querySelector('pre').textContent])"""
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_page_shows_output(page: Page, printing: Printing, run: Run) -> None:
     """Only once somebody opens the pane, and then as it happens; a pane for the build, and one for each test."""
     done = await asyncio.to_thread(run, "submit", *printing.words, "--no-watch")
@@ -283,7 +283,7 @@ BOX = "document.querySelector('#printed > details[open] pre')"
 LINES = "for (let line = 1; line <= 200; line++) say('t1', `line ${line}\\n`); draw();"
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_page_follows_at_the_end_only_and_stays_small(page: Page, server: Served) -> None:
     """A reader who has scrolled up stays there; text is never markup; what is shown is bounded, whatever comes."""
     await page.open(f"{server.url}/submissions/1")

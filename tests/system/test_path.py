@@ -110,7 +110,7 @@ def test_late_watcher_sees_the_same(held: Served, follow: Callable[..., Lines], 
     assert events(resumed) == events(first)[5:]
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_watch_survives_server_restart(
     held: Served, follow: Callable[..., Lines], env: dict[str, str], tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ def test_prefix_in_every_url(below: Served, run: Run) -> None:
     assert run("status", f"{below.url}/api/submissions/1", "-q").stdout == "passed\n"
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("path", ["/judge?x", "judge/../x", "/a b", "/%2e", "//ä"])
 def test_impossible_prefixes(run: Run, path: str) -> None:
     """2, and nothing is served."""

@@ -196,7 +196,7 @@ async def test_non_blocking_stdin(command: Commands) -> None:
     assert b"second = 2" in posted[0]
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("mode", ["--json", "--plain"])
 @pytest.mark.parametrize(
     ("number", "code"), first(1, [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
@@ -276,7 +276,7 @@ LOCALES = [
 ]
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("env", first(1, LOCALES), ids=lambda env: next(iter(env.values())))
 async def test_json_is_utf_8_in_every_locale(command: Commands, env: dict[str, str]) -> None:
     """The names of tests arrive as they are, whatever the locale can show."""
@@ -288,7 +288,7 @@ async def test_json_is_utf_8_in_every_locale(command: Commands, env: dict[str, s
     assert name in done.out
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("env", first(2, LOCALES), ids=lambda env: next(iter(env.values())))
 @pytest.mark.parametrize("mode", first(1, ["--plain", "-q"]))
 async def test_people_see_what_the_locale_can_show(command: Commands, env: dict[str, str], mode: str) -> None:
@@ -304,7 +304,7 @@ async def test_people_see_what_the_locale_can_show(command: Commands, env: dict[
 # -- sizes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_impossible_widths_count_as_unset(command: Commands) -> None:
     """A table has the width of a pipe, and is not empty."""
     rows = [{"id": 17, "problem_id": "lru-cache", "status": "passed"}]

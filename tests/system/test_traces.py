@@ -54,7 +54,7 @@ async def test_ladder_on_a_terminal(
     assert b"\x1b[1;31m" in tty.raw
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_other_forms(run: Run, failed: Served, tmp_path: Path) -> None:
     """Sentences, the trace as JSON, and an SVG file that any XML parser reads; the first failure by default."""
     at = ("--server", failed.url)
@@ -192,7 +192,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 @pytest.mark.timeout(1200)
 def test_replay_of_many_seeds(serve: Callable[..., Served], run: Run, tmp_path: Path) -> None:
     """Each failing seed fails again in the same way, whatever the machine does: delays, losses, reordering, all."""
@@ -219,7 +219,7 @@ def test_replay_of_many_seeds(serve: Callable[..., Served], run: Run, tmp_path: 
     assert f"{count} of {count} failures are the same as in submission 1." in done.stderr
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 async def test_debug_a_node(command: Commands, failed: Served) -> None:
     """pdb stops the node of the schedule that failed at the line that is asked for, and the replay goes on."""
     words = ("test", "--replay", "1:Split Vote", "--debug-node", "n1", "--debugger", "pdb", "--server", failed.url)

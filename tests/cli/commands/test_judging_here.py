@@ -142,7 +142,7 @@ def test_client_alone(problem: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "pip install 'subcli-watch[server]'" in capsys.readouterr().err
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_interrupted(problem: Path) -> None:
     """Ctrl-C ends the judge with all that it started; nothing goes on, and stderr says so."""
     pid_file = problem.parent / "pid"

@@ -44,7 +44,7 @@ def listed(user: User) -> dict[str, Any]:
     return {row["name"]: row for row in json.loads(user("list", "--json")[1])["users"]}
 
 
-@pytest.mark.thorough
+@pytest.mark.thorough(measured=True)
 def test_roles_and_states(user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Added with a role, changed, disabled, enabled and removed; the list shows it, and the audit log who did it."""
     monkeypatch.setenv("SUBCLI_AUDIT_LOG", str(tmp_path / "audit.jsonl"))
