@@ -345,7 +345,9 @@ async def scripted(
                 task.cancel()
             # A task that has not begun yet would not, and one that has ended may have left something unread.
             for writer in writers:
-                writer.transport.abort()
+                # Of a TLS transport that was closed twice, asyncio of Python 3.11 has forgotten what to abort.
+                with contextlib.suppress(AttributeError):
+                    writer.transport.abort()
             await asyncio.gather(*peers, return_exceptions=True)
             await asyncio.sleep(0)
 
