@@ -32,7 +32,12 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --editable '.[server]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime
+$(VENV)/.test: $(VENV)/.runtime
+	@echo "Installing what the tests need ..."
+	@$(PIP) --group test
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
 	@echo "Installing the development tools ..."
 	@$(PIP) --group dev
 	@touch $@
@@ -40,12 +45,12 @@ $(VENV)/.dev: $(VENV)/.runtime
 demo: $(VENV)/.runtime  ## submit a bundled solution to a temporary server and watch it
 	@$(BIN)/subcli demo
 
-test: $(VENV)/.dev  ## run the tests, the core first; SUBCLI_TEST_ALL=1 adds the slow ones, COVERAGE=1 measures
+test: $(VENV)/$(if $(SUBCLI_TEST_ALL),.dev,.test)  ## run the tests, the core first; SUBCLI_TEST_ALL=1 adds the slow ones, COVERAGE=1 measures
 	$(MAKE) --no-print-directory test-core
 	$(if $(COVERAGE),$(MAKE) --no-print-directory coverage,$(BIN)/python -m pytest $(BESIDE_CORE) -n $(WORKERS))
 
 # Without plug-ins: loading them would take longer than these thousand small tests.
-test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
+test-core: $(VENV)/.test  ## test the core; requires 100 % branch coverage
 	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE= PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 COVERAGE_FILE=$(VENV)/.coverage-core \
 	  $(BIN)/python -m coverage run --rcfile=pyproject.toml --source=subcli \
 	  -m pytest tests/core tests/shared -q -c /dev/null --rootdir=. --import-mode=importlib -W error -p no:logging
