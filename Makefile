@@ -81,7 +81,8 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 100)) --from $(FROM) --feed
 	SUBCLI_FUZZ=$(FUZZ) SUBCLI_TEST_ALL=1 $(BIN)/python -m pytest tests/fuzz tests/output tests/cli/test_hostile_server.py \
-	  tests/server/api/test_openapi.py tests/server/edge/test_hostile_values.py tests/system/test_traces.py -q -n $(WORKERS) --timeout 0
+	  tests/server/api/test_openapi.py tests/server/edge/test_hostile_values.py tests/system/test_traces.py \
+	  tests/system/test_empty_environment.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 	SUBCLI_TEST_ALL=1 SUBCLI_TEST_CORPUS=all $(BIN)/python -m pytest tests/judge/test_corpus.py -n $(WORKERS)
