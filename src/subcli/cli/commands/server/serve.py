@@ -129,7 +129,8 @@ def register(app: typer.Typer) -> None:
             problems_dir=problems,
             languages=languages,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
-            limits=limits_of(set_limit or (), access_token_s=access_token_seconds),
+            # Nobody can ask a server that ends with the command that started it.
+            limits=limits_of(set_limit or (), access_token_s=access_token_seconds, keeps_traces=not stop_with_stdin),
             authentication=_authentication(streams) if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),
