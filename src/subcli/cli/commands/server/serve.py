@@ -35,7 +35,7 @@ from subcli.cli.commands.server.options import (
     start_audit_log,
     start_logging,
 )
-from subcli.cli.common import Common, command, expanded, whole_number
+from subcli.cli.common import Common, command, whole_number, written
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
@@ -52,7 +52,7 @@ Port: TypeAlias = Annotated[
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", callback=expanded, help="Where to store submissions."),
+    typer.Option("--data-dir", metavar="DIR", callback=written, help="Where to store submissions."),
 ]
 NoWorker: TypeAlias = Annotated[bool, typer.Option("--no-worker", help="Leave judging to `subcli worker`.")]
 Auth: TypeAlias = Annotated[bool, typer.Option("--auth", help="Require logins (`subcli user add`). Allows any --host.")]
