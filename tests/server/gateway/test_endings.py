@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from subcli.server.accounts.identity import DemoIdentities
 from subcli.server.gateway.gateway import Gateway
+from subcli.server.gateway.socket import GatewayProtocol
 from subcli.server.limits import FullError
 from subcli.server.observe.metrics import Metrics
 from subcli.server.parts import Services
@@ -18,6 +22,10 @@ from subcli.server.run.shutdown import Lifecycle
 from subcli.server.settings import ServerLimits
 
 Message = MutableMapping[str, Any]
+HANDSHAKE = (
+    b"GET /ws/submissions/7 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 class Fakes:
@@ -71,6 +79,42 @@ async def serve(fakes: Fakes, query: bytes = b"", limits: ServerLimits | None = 
     scope = {"type": "websocket", "path": "/ws/submissions/7", "query_string": query, "headers": []}
     await fakes.gateway(limits or ServerLimits())(scope, receive, send)
     return sent
+
+
+@pytest.mark.parametrize("message", ["websocket.accept", "websocket.close", "websocket.http.response.start"])
+async def test_a_handshake_during_a_shutdown_is_refused_once(message: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A shutdown refuses it, is repeated, and then the application answers; the server ended with a traceback."""
+    asked, may_answer, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        asked.set()
+        await may_answer.wait()
+        try:
+            await send({"type": message, "status": 429})
+        finally:
+            answered.set()
+
+    config = uvicorn.Config(app, log_config=None, lifespan="off")
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: GatewayProtocol(config, state, {}), "127.0.0.1", 0)
+    async with listening:
+        reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        writer.write(HANDSHAKE)
+        await asked.wait()
+        (protocol,) = state.connections
+        protocol.shutdown()
+        protocol.shutdown()
+        may_answer.set()
+        await answered.wait()
+        response = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.gather(*state.tasks)
+    assert response.startswith(b"HTTP/1.1 500 ")
+    assert response.count(b"HTTP/1.1") == 1
+    assert "Assertion" not in caplog.text
 
 
 async def test_verdict_decides_if_the_client_leaves_at_the_same_time() -> None:

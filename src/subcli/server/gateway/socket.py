@@ -176,9 +176,18 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
             ClientDisconnected: the connection is closed, by either side.
         """
         await self.writable.wait()
-        if self.close_sent:
+        if self.close_sent or self._is_refused():
             raise ClientDisconnected
         await super().send(message)
+
+    def send_500_response(self) -> None:
+        """Refuse the handshake, unless it was answered: a shutdown and the application may both want to."""
+        if not self._is_refused():
+            super().send_500_response()
+
+    def _is_refused(self) -> bool:
+        """Whether the handshake was answered by something else than an upgrade. Nothing may follow that."""
+        return not self.handshake_complete and self.conn.eof_sent
 
     def data_received(self, data: bytes) -> None:
         if self._crowd is None or self._turns is None:
