@@ -137,8 +137,8 @@ def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> 
         hint = "Use the name that the certificate is for, or tell whoever runs the server."
     elif error.verify_code in _NOT_STRICT:
         hint = (
-            "Python 3.13 and later only accept certificates that follow RFC 5280. Tell whoever runs the CA; until then, "
-            "use Python 3.12."
+            "Python 3.13 and later only accept certificates that follow RFC 5280. Tell whoever runs the CA; "
+            "until then, use Python 3.12."
         )
     elif trusted == "the system" or trusted.startswith("SSL_CERT_DIR="):
         hint = "If you use a private CA, set SSL_CERT_FILE to its certificate file."
