@@ -9,7 +9,6 @@ import pytest
 
 from subcli.cli.commands import demo
 from subcli.core.errors import InternalError
-from subcli.judge import load_problems
 
 
 @pytest.mark.parametrize(
@@ -32,20 +31,3 @@ def test_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise AssertionError("not reached")
     assert words in raised.value.message
     assert "subcli serve" in raised.value.hint
-
-
-def test_problem_is_the_bundled_one_with_fewer_schedules(tmp_path: Path) -> None:
-    """All tests and solutions are those of `leader-election`, and each test runs over one seed."""
-    demo.write_problem(tmp_path)
-    problems = load_problems(tmp_path)
-    root, original = problems[demo.PROBLEM].root, problems["leader-election"].root
-    files = [path.relative_to(original) for path in original.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    changed = {
-        path.name: set((root / path).read_text().splitlines()) - set((original / path).read_text().splitlines())
-        for path in files
-        if (root / path).read_bytes() != (original / path).read_bytes()
-    }
-    assert changed == {
-        "problem.toml": {"id = 3", 'slug = "leader-election-demo"'},
-        "election.py": {"MAX_SCHEDULES = 1"},
-    }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,19 +20,11 @@ from subcli.cli.watching.options import Logs, Options, Plain
 from subcli.client.background import start_daemon_thread
 from subcli.core.errors import InternalError
 
-PROBLEM: Final = "leader-election-demo"
+PROBLEM: Final = "leader-election"
 START_S: Final = 30.0
 STOP_S: Final = 10.0
 _RESUME: Final = "The server stops with this command; `subcli serve` starts one that keeps running."
 _SHOWS_WHY: Final = "`subcli serve` shows why."
-_ORIGINAL: Final = "leader-election"
-_DIFFERENCES: Final = (
-    ("problem.toml", r"id = \d+", "id = 3"),
-    ("problem.toml", r"slug = .+", f'slug = "{PROBLEM}"'),
-    ("tests/election.py", r"MAX_SCHEDULES = \d+", "MAX_SCHEDULES = 1"),
-)
-"""The demo's problem is the bundled one with these lines. Starting a node costs far more than simulating it, and the
-original starts three times as many."""
 
 
 def register(app: typer.Typer) -> None:
@@ -54,43 +44,26 @@ def register(app: typer.Typer) -> None:
         from subcli.workspace.source import read_source
 
         require_server_extra(streams)
-        with tempfile.TemporaryDirectory(prefix="subcli-demo-") as directory:
-            problem = write_problem(Path(directory) / "problems")
-            source = read_source([str(problem / "solutions" / ("failing.py" if failing else "passing.py"))])
+        from subcli.judge import load_problems
+
+        solution = "failing.py" if failing else "passing.py"
+        path = load_problems()[PROBLEM].root / "solutions" / solution
+        with tempfile.TemporaryDirectory(prefix="subcli-demo-") as directory, _server(Path(directory)) as url:
+            settings = msgspec.structs.replace(common, server=url).settings(streams)
+            # Some installers make packages of links.
+            source = read_source([str(path)], follow_links=True)
             job = run.CodeToSubmit(source=source, problem=PROBLEM, language="python")
             options = Options(plain=plain, logs=logs, follow_up="subcli serve", has_page=False, resume=_RESUME)
-            with _server(Path(directory)) as url:
-                settings = msgspec.structs.replace(common, server=url).settings(streams)
-                return run.submit(common, streams, options, settings, job)
-
-
-def write_problem(problems: Path) -> Path:
-    """Write the demo's problem.
-
-    Args:
-        problems: The directory of problems to write it to.
-
-    Returns:
-        The directory of the problem in it.
-    """
-    from subcli.judge import load_problems
-
-    # Some installers make packages of links, which are followed here.
-    root = shutil.copytree(load_problems()[_ORIGINAL].root, problems / PROBLEM)
-    for name, line, instead in _DIFFERENCES:
-        text, count = re.subn(f"^{line}$", instead, (root / name).read_text(), flags=re.MULTILINE)
-        assert count == 1, name
-        (root / name).write_text(text)
-    return root
+            return run.submit(common, streams, options, settings, job)
 
 
 @contextlib.contextmanager
-def _server(directory: Path) -> Iterator[str]:
+def _server(data_dir: Path) -> Iterator[str]:
     """A server in its own process, on a free port; it ends with this process, however that ends."""
     command_line = [sys.executable, "-m", "subcli", "serve", "--json", "--port", "0", "--stop-with-stdin"]
     # In its own session: Ctrl-C is for the watch; the server ends when our end of its stdin closes.
     with subprocess.Popen(
-        [*command_line, "--problems", str(directory / "problems"), "--data-dir", str(directory)],
+        [*command_line, "--data-dir", str(data_dir)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

@@ -12,8 +12,6 @@ HEARTBEAT_MS = 50
 SECOND = 1_000
 ONE_VOTE = "A node has one vote in a term: remember whose it is, and refuse all others until the term changes."
 ROLES = ("follower", "candidate", "leader")
-MAX_SCHEDULES = 6
-"""Over how many seeds of the simulated network a test runs at most. `subcli demo` replaces this line."""
 
 
 class Election:
@@ -193,11 +191,6 @@ def describe(states: list[Message]) -> str:
         )
         parts.append(f"{state.src} {state.body['role']}{follows} in term {state.body['term']}")
     return "; ".join(parts)
-
-
-def schedules(*seeds: int) -> tuple[int, ...]:
-    """The seeds over which a test runs."""
-    return seeds[:MAX_SCHEDULES]
 
 
 def start(
