@@ -27,7 +27,7 @@ _SIGNS: Final = x509.KeyUsage(
 
 
 def make_certificate(
-    directory: Path, name: str = "127.0.0.1", *, days: tuple[float, float] = (-1, 1)
+    directory: Path, name: str = "127.0.0.1", *, days: tuple[float, float] = (-1, 1), names_its_ca: bool = True
 ) -> tuple[Path, Path]:
     """Write ``ca.pem``, and a certificate of it with its key, as strict as Python 3.13 wants them (RFC 5280).
 
@@ -35,6 +35,7 @@ def make_certificate(
         directory: where to write.
         name: a host or an address.
         days: from when until when the certificate is valid, from now.
+        names_its_ca: whether it has the identifier of its CA's key, which Python 3.13 wants.
 
     Returns:
         The certificate and the key, both as files.
@@ -61,14 +62,16 @@ def make_certificate(
         alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         alternative = x509.DNSName(name)
-    own = (
+    builder = (
         certified(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]), key.public_key())
         .not_valid_before(now + days[0] * DAY)
         .not_valid_after(now + days[1] * DAY)
         .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
     )
+    if names_its_ca:
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
+    own = builder.sign(ca_key, hashes.SHA256())
     certificate, private = directory / "certificate.pem", directory / "key.pem"
     (directory / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     certificate.write_bytes(own.public_bytes(serialization.Encoding.PEM))

@@ -13,7 +13,7 @@ from subcli.client.network import tls_failure
 from subcli.client.trust import make_context, trust_origin
 from subcli.core.errors import UsageError
 from subcli.core.inputs import Blocked
-from tests.client.certificates import tls_context
+from tests.client.certificates import make_certificate, tls_context
 from tests.system.scripted import finish, scripted
 
 NAMES = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
@@ -115,3 +115,18 @@ def test_key_log_that_cannot_be_opened(where: str, tmp_path: Path, caplog: pytes
     assert "SSLKEYLOGFILE is ignored" in caplog.text
     make_context({"SSLKEYLOGFILE": str(tmp_path / "keys")})
     assert (tmp_path / "keys").exists()
+
+
+async def test_certificate_that_only_older_pythons_accept(tmp_path: Path) -> None:
+    """Python 3.13 and later check as RFC 5280 says: another CA would not help, another certificate does."""
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.load_cert_chain(*make_certificate(tmp_path, names_its_ca=False))
+    context = make_context({"SSL_CERT_FILE": str(tmp_path / "ca.pem")})
+    async with scripted(finish, tls=server_context) as server:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        assert await handshake(server.port, context) is None
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        blocked = await handshake(server.port, context)
+    assert blocked is not None
+    assert "Missing Authority Key Identifier" in blocked.reason
+    assert "Python 3.13" in blocked.hint

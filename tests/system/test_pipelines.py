@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -286,3 +287,16 @@ def test_options_in_documentation_exist(run: Run) -> None:
     helped = "".join(run(*words, "--help").stdout for words in (["submit"], ["watch"], ["doctor"]))
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", "".join(scripts())))
     assert options <= set(re.findall(r"--[a-z-]+", helped))
+
+
+def test_certificates_that_every_python_accepts(tmp_path: Path) -> None:
+    """The commands for somebody's own CA make certificates that follow RFC 5280, from the keys that are there."""
+    needs("openssl", shutil.which("openssl"))
+    key = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out"
+    request = "openssl req -new -key server.key -subj /CN=judge.example -out server.csr"
+    check = "openssl verify -x509_strict -CAfile ca.pem server.pem"
+    (made,) = blocks("bash")
+    script = "\n".join([f"{key} ca.key", f"{key} server.key", request, made, check])
+    done = subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("server.pem: OK\n")

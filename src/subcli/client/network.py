@@ -95,6 +95,8 @@ _SPEAKS_PLAIN_HTTP: Final = frozenset(
 """OpenSSL's errors for bytes that are not TLS."""
 
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAMES = 10, 9, (62, 64)
+_NOT_STRICT = range(80, 95)
+"""Where X509_V_FLAG_X509_STRICT finds fault: OpenSSL's x509_vfy.h."""
 
 
 def tls_failure(error: BaseException, address: str, at: Proxy | None = None) -> Blocked | None:
@@ -133,6 +135,11 @@ def certificate_untrusted(error: ssl.SSLCertVerificationError, address: str) -> 
         hint = "Set this machine's clock, or tell whoever runs the server."
     elif error.verify_code in _WRONG_NAMES:
         hint = "Use the name that the certificate is for, or tell whoever runs the server."
+    elif error.verify_code in _NOT_STRICT:
+        hint = (
+            "Python 3.13 and later only accept certificates that follow RFC 5280. Tell whoever runs the CA; "
+            "until then, use Python 3.12."
+        )
     elif trusted == "the system" or trusted.startswith("SSL_CERT_DIR="):
         hint = "If you use a private CA, set SSL_CERT_FILE to its certificate file."
     else:

@@ -8,8 +8,9 @@ of a package must do is checked in `check_package`.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,7 +76,8 @@ async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncGen
         except (ProblemError, OSError) as error:
             yield Check(name_of_file(directory), False, str(error))
             return
-        yield Check(problem.file.name, True, "\n".join((f"{problem.slug}: {problem.title}", *problem.remarks)))
+        remarks = (*problem.remarks, *_byte_order_marks(problem))
+        yield Check(problem.file.name, True, "\n".join((f"{problem.slug}: {problem.title}", *remarks)))
         if problem.timing is not None:
             async with aclosing(check_submissions(problem, starter)) as found:
                 async for check in found:
@@ -89,6 +91,23 @@ async def checks(directory: Path, *, starter: Starter | None = None) -> AsyncGen
                 yield await _template(problem, language, language.template, starter)
         for solution in problem.solutions:
             yield await _solution(problem, solution, starter)
+
+
+def _byte_order_marks(problem: Problem) -> Iterator[str]:
+    """A sentence for each file of a case that a text editor on Windows has marked."""
+    for case in problem.cases.root.cases() if problem.cases is not None else ():
+        for path in (case.input, case.answer):
+            if path.suffix and (encoding := _encoding_marked(path)):
+                name = f"{case.name}{path.suffix}"
+                yield f"{name} begins with a byte order mark ({encoding}), which counts as part of the first word"
+
+
+def _encoding_marked(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(3)
+    if start == codecs.BOM_UTF8:
+        return "UTF-8"
+    return "UTF-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
 
 
 def _has_reference(problem: Problem) -> Check:

@@ -157,6 +157,9 @@ def differing(output: bytes, answer: bytes, comparison: Comparison = TOKENS) -> 
         (b"7 8\n", b"7\n", TOKENS, "Output ends after token 1 of line 1; expected 8 next"),
         (b"1\n2\n3\n4\n5\n", b"1\n2\n3", TOKENS, "Output ends after line 3 of 5; expected 4 next"),
         (b"1\n2\n3\n4\n5\n", b"1 2 3", TOKENS, "Output ends after 3 of 5 tokens; expected 4 next"),
+        (b"7", "\ufeff7".encode(), TOKENS, "Line 1, token 1: expected 7, got \\ufeff7"),
+        (b"7", b"\xc2\xa07", TOKENS, "Line 1, token 1: expected 7, got \\xa07"),
+        ("e\u0301".encode(), b"\x00", TOKENS, "Line 1, token 1: expected e\u0301, got \\x00"),
         (b"7\n", b"7\n8\n", TOKENS, "Line 2, token 1: expected the end of the output, got 8"),
         (b"7", b"seven", CLOSE, "Line 1, token 1: expected a number, 7, got seven"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,12 @@ elif what == "spin":
 elif what == "wait":
     signal.pause()
 elif what == "bound":
+    import time
+
+    while time.process_time() < 0.15:
+        pass
+    os.kill(os.getpid(), signal.SIGXCPU)
+elif what == "pretend":
     os.kill(os.getpid(), signal.SIGXCPU)
 elif what == "memory":
     bytearray(1 << 30)
@@ -246,12 +253,15 @@ async def test_a_checker_of_testlib(
 async def test_a_time_limit_is_processor_time(run: Run, tmp_path: Path) -> None:
     """A program that computes too long and one that waits too long exceed the limit, and say which.
 
-    So does one that the kernel ends for its processor time, before it is measured.
+    So does one that the kernel ends for its processor time, before it is measured; whoever sends itself that signal has
+    used none.
     """
-    every = tuple(case(tmp_path, f"secret/{what}", what) for what in ("spin", "wait", "bound"))
+    every = tuple(case(tmp_path, f"secret/{what}", what) for what in ("spin", "wait", "bound", "pretend"))
     cases = CaseSet(Group(name="", parts=every, stop_on_failure=False))
     judged = await run(problem(tmp_path, cases, test_seconds=0.2), SOLUTION)
-    assert outcomes(judged) == {"spin": "time_limit", "wait": "time_limit", "bound": "time_limit"}
+    exceeded = dict.fromkeys(("spin", "wait", "bound"), "time_limit")
+    assert outcomes(judged) == {**exceeded, "pretend": "runtime_error"}
+    assert by_name(judged)["pretend"]["message"] == f"the program was ended by signal {signal.SIGXCPU}"
     assert "had not ended after 1.4 s" in by_name(judged)["wait"]["message"]
 
 

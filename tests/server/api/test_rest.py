@@ -150,6 +150,15 @@ async def test_unsafe_paths_are_refused(live: Any, subtests: pytest.Subtests) ->
             response = await post(live, source_code=None, files={path: "x"})
             assert response.status_code == 422
             assert "path" in sentence(response)
+    for path, words in (
+        ("a\nb", "control characters"),
+        ("a" * 101, "100 characters"),
+        ("C:x", "colon"),
+        ("../x", ".."),
+    ):
+        with subtests.test(words):
+            response = await post(live, source_code=None, files={path: "x"})
+            assert words in sentence(response)
 
 
 BODIES = [b"{", b"", b"[]", b"null", b'{"language": "\\ud800"}', b"\xff", b"[" * 50_000]

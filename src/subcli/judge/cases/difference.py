@@ -34,7 +34,7 @@ class Place:
         line: Counted from 1.
         column: In characters, counted from 1.
         number: Of the token in its line, counted from 1.
-        token: What stands there up to the next white space, cut; empty at the end.
+        token: What stands there up to the next white space, cut, with escapes; empty at the end.
         window: The lines around it, cut.
         at: Where in the window the place is, in characters.
     """
@@ -162,10 +162,15 @@ def place(text: bytes, offset: int, same: int = 0) -> Place:
         line=text.count(b"\n", 0, start) + 1,
         column=len(decode(text[start:differs], cut_after=True)) + 1,
         number=len(text[start:offset].split()) + 1,
-        token=_cut_token(decode(token[0], cut_after=True), is_rest=is_rest) if token else "",
+        token=_visible(_cut_token(decode(token[0], cut_after=True), is_rest=is_rest)) if token else "",
         window=window,
         at=at,
     )
+
+
+def _visible(token: str) -> str:
+    """The token with escapes for what nobody would see, such as a byte order mark or a no-break space."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in token)
 
 
 def _character_at(text: bytes, first: int, offset: int) -> int:

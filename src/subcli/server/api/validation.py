@@ -10,7 +10,9 @@ from subcli.shared.protocol import MAX_SOURCE_BYTES
 
 _MAX_FILES: Final = 200
 _MAX_PATH_LENGTH: Final = 200
-_PART: Final = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}\Z")
+_PART_LENGTH: Final = 100
+_PART: Final = re.compile(rf"[^/\\\x00-\x1f\x7f]{{1,{_PART_LENGTH}}}\Z")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class SourceError(ValueError):
@@ -51,7 +53,16 @@ def _check_path(path: str) -> None:
     parts = path.split("/")
     is_valid = all(_PART.match(part) and part not in (".", "..") for part in parts)
     if not is_valid or len(path) > _MAX_PATH_LENGTH or ":" in parts[0]:
-        raise SourceError(
-            422,
-            f"{path[:_MAX_PATH_LENGTH]!r} is not a valid file path: it must be relative, use '/' and not contain '..'.",
-        )
+        raise SourceError(422, f"{path[:_MAX_PATH_LENGTH]!r} is not a valid file path: it must {_rule_broken(path)}.")
+
+
+def _rule_broken(path: str) -> str:
+    """What a path must be like that is not valid."""
+    parts = path.split("/")
+    if _CONTROL.search(path):
+        return "not contain control characters, such as a line end"
+    if len(path) > _MAX_PATH_LENGTH or any(len(part) > _PART_LENGTH for part in parts):
+        return f"have at most {_MAX_PATH_LENGTH} characters, and {_PART_LENGTH} characters in each part"
+    if ":" in parts[0]:
+        return "not contain a colon in its first part"
+    return "be relative, use '/' and not contain '..'"
