@@ -219,7 +219,7 @@ async def test_unknown_problem(command: Commands) -> None:
     assert not server.connects
 
 
-@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--logs"]])
+@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--logs"], ["--all"]])
 async def test_usage(command: Commands, more: Sequence[str]) -> None:
     """What to watch is said once, and what is printed is sent over single sockets only."""
     done = await command("watch", "--mine", *more)
@@ -272,6 +272,20 @@ async def test_live_screen_of_thousands(command: Commands) -> None:
         assert len(server.connects) == 1
         tty.press(b"q")
         assert await tty.end() == 130
+
+
+async def test_everybodys(command: Commands) -> None:
+    """`--all` asks REST first, which says why it refuses, and names itself in the hint that resumes."""
+    features = FEED | {"feed_all"}
+    async with scripted(feed(listed(3), *log(3)), rest=rest(features=features)) as server:
+        done = await watch(command, server, "--all", "--problem", "p")
+        assert seqs(done, 3) == [1, 2, 3, 4]
+        assert server.connects[0].target == "/ws/feed?problem=p&all=true"
+    async with scripted(feed(listed(3), *log(3)[:1]), rest=rest(features=features)) as server:
+        done = await watch(command, server, "--all", "--timeout", "2")
+        assert (done.code, "`subcli watch --all --server" in str(done.lines[-1])) == (7, True), done
+    async with scripted(feed(listed(3)), rest=rest()) as server:
+        assert (await watch(command, server, "--all")).code == 6
 
 
 @pytest.mark.thorough(measured=True)

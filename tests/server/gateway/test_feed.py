@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from subcli.server.accounts.permissions import Role
 from subcli.server.log.records import Append
 from tests.hang import HANG_S
 from tests.server.conftest import Live, complete, make_problem, result, update
@@ -298,6 +299,38 @@ async def test_submissions_of_others(guarded: Live) -> None:
     mine += await waiting(guarded)
     await followed.read_until(lambda: len(followed.ids) == 3)
     assert followed.ids == mine
+
+
+async def test_everybodys(guarded: Live) -> None:
+    """A teacher's feed with `all` has everybody's, also those that come later, and resumes; a student gets none."""
+    ada = str(guarded.http.headers["Authorization"])
+    numbers = await waiting(guarded, 2)
+    await guarded.be("eve", Role.TEACHER)
+    headers = {"Authorization": str(guarded.http.headers["Authorization"])}
+    followed = await feed(guarded, "?all=true", additional_headers=headers)
+    await followed.read_until(lambda: followed.cursor is not None and len(followed.texts) == 2)
+    numbers += await waiting(guarded)
+    guarded.http.headers["Authorization"] = ada
+    numbers += await waiting(guarded)
+    await followed.read_until(lambda: len(followed.ids) == 4)
+    assert followed.ids == numbers
+    numbers += await waiting(guarded)
+    again = await feed(guarded, f"?all=true&cursor={followed.cursor}", additional_headers=headers)
+    await again.follow({"submission_id": numbers[1]})
+    await again.read_until(lambda: again.texts.keys() == {numbers[1], numbers[4]})
+    own = await feed(guarded, "?all=false", additional_headers=headers)
+    await own.read_until(lambda: own.cursor is not None)
+    assert own.ids == [numbers[2]]
+    refused = await feed(guarded, "?all=true", additional_headers={"Authorization": ada})
+    assert await refused.code() == (4003, "Only teachers may see other users' submissions.")
+
+
+async def test_everybodys_without_logins(live: Live) -> None:
+    """There, all submissions are one's own."""
+    numbers = await waiting(live, 2)
+    followed = await feed(live, "?all=true")
+    await followed.read_until(lambda: followed.cursor is not None)
+    assert followed.ids == numbers
 
 
 @pytest.mark.thorough

@@ -95,19 +95,19 @@ class _Member:
 
 
 class _Arrivals:
-    """Wakes a feed when its user has made a submission.
+    """Wakes a feed when its user has made a submission, or anybody has.
 
     Attributes:
         position: up to which all are known.
     """
 
-    def __init__(self, feed: FeedReader, owner_id: int) -> None:
+    def __init__(self, feed: FeedReader, owner_id: int | None) -> None:
         self.position = 0
         self._feed = feed
-        self._owner = str(owner_id)
+        self._owner = None if owner_id is None else str(owner_id)
 
     def take(self, records: Sequence[Record], frames: bytes) -> bool:
-        if any(each.text == self._owner for each in records):
+        if self._owner is None or any(each.text == self._owner for each in records):
             return False
         self.position = records[-1].seq
         return True
