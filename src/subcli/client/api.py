@@ -74,13 +74,15 @@ class FeedQuery(NamedTuple):
     Attributes:
         problem: only those to this one, by id or slug.
         whose: other people's; ``None``: one's own.
+        output: whether what builds and tests print is followed as well.
     """
 
     problem: str | None = None
     whose: Whose | None = None
+    output: bool = False
 
     def params(self) -> dict[str, str]:
-        """What a server is asked, for the socket and for REST."""
+        """What the socket and REST are asked."""
         problem = {} if self.problem is None else {"problem": self.problem}
         return problem | ({} if self.whose is None else self.whose.params())
 

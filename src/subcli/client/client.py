@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -42,6 +43,8 @@ T = TypeVar("T")
 
 FEED_ALL: Final = "feed_all"
 """The feature of servers whose feeds may be about others' submissions."""
+FEED_OUTPUT: Final = "feed_output"
+"""The feature of servers whose feeds may carry what builds and tests print."""
 LISTED_MAX: Final = 100
 """How many submissions are requested if the client has to filter them."""
 
@@ -315,18 +318,22 @@ class Client:
             known = await self.problem(wanted.problem)
             names = {wanted.problem, _slug_of(known), str(known.get("id", wanted.problem))}
 
+        # Servers without it would say nothing of what is printed; single sockets may.
+        is_followed = "feed" in features and (not wanted.output or FEED_OUTPUT in features)
+
         async def dial(cursor: str | None) -> Socket:
-            given = urlencode(wanted.params() | ({} if cursor is None else {"cursor": cursor}))
+            more = {} if cursor is None else {"cursor": cursor}
+            given = urlencode(wanted.params() | ({"events": OUTPUT} if wanted.output else {}) | more)
             url = f"{self.settings.ws_url}/feed{'?' if given else ''}{given}"
             # In the header only: watch tokens open no feed, and a URL must not contain a long-lived token.
             return await open_socket(url, token=self._authenticator.token(), proxy=self.settings.proxies.decide(url))
 
         return FeedSession(
-            Feed(self.settings.page_url),
+            Feed(self.settings.page_url, output=wanted.output),
             _FeedCalls(self.api, wanted, names),
-            dial if "feed" in features else None,
+            dial if is_followed else None,
             self._authenticator,
-            self.session,
+            partial(self.session, output=wanted.output),
             max_attempts=self._max_attempts,
         )
 
@@ -394,6 +401,9 @@ class _FeedCalls:
 
     async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         return await self._api.events(submission_id, after_seq, epoch)
+
+    async def output(self, submission_id: int, output_after: int, epoch: str | None = None) -> list[Any]:
+        return await self._api.output(submission_id, output_after, epoch)
 
 
 def _as_handshake(failed: RequestFailed) -> Blocked | Lost | Refused:

@@ -83,9 +83,9 @@ def register(app: typer.Typer) -> None:
             for_server=common.for_server(server),
             resume=_resume(of_others, problem, common) if many else None,
         )
-        if many and (numbers or after_seq is not None or judging is not None or logs):
+        if many and (numbers or after_seq is not None or judging is not None):
             raise UsageError(
-                "`--mine`, `--all` and `--problem` go with neither ids nor `--after-seq`, `--run` or `--logs`.",
+                "`--mine`, `--all` and `--problem` go with neither ids nor `--after-seq` or `--run`.",
                 hint="`subcli watch --mine` for all, or `subcli watch ID...` for some.",
             )
         if mine and all:
@@ -102,7 +102,7 @@ def register(app: typer.Typer) -> None:
             if many:
                 from subcli.client.api import FeedQuery, Whose
 
-                wanted = FeedQuery(problem, Whose() if all else None)
+                wanted = FeedQuery(problem, Whose() if all else None, logs and not common.quiet)
                 return run.watch_many(common, streams, options, settings, wanted, beside)
             return run.watch(common, streams, options, settings, numbers, beside)
 

@@ -138,7 +138,8 @@ class Gateway:
         async with AsyncExitStack() as stack:
             await self._take_slot(stack, f"feed:{identity.user_id}", self._limits.feeds)
             stack.enter_context(socket.served())
-            feed = FeedReader(self._store, self._journal, wanted, cursor, self._limits.feed_submissions)
+            most, with_output = self._limits.feed_submissions, _wants_output(query)
+            feed = FeedReader(self._store, self._journal, wanted, cursor, most, with_output=with_output)
             stack.callback(feed.close)
             self._let_watch(stack, socket, identity, feed, feed.hear)
 
