@@ -302,7 +302,7 @@ def test_every_field_at_once(name: str, home: Path) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", every_third(COMMANDS))
 @pytest.mark.usefixtures("wire")
 def test_every_field(name: str, home: Path) -> None:
     """One field after the other gets what is no text: what is wrong with the first does not hide the next."""
@@ -315,6 +315,7 @@ def test_every_field(name: str, home: Path) -> None:
     assert not faults, "\n".join(faults)
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("code", [400, 401, 404, 422, 429, 503])
 @pytest.mark.usefixtures("wire")
 def test_every_refusal(code: int, home: Path) -> None:
@@ -332,7 +333,7 @@ def test_every_refusal(code: int, home: Path) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", every_third(COMMANDS))
 @pytest.mark.usefixtures("wire")
 def test_ten_megabytes(name: str, home: Path) -> None:
     """Shared among the texts of an answer. What is printed of them is cut, or is what was asked for, such as a log."""
