@@ -295,7 +295,7 @@ class Gateway:
             if pieces := printed_by(log, seq, seq):
                 self._output_bus.publish(log.id, pieces)
 
-        if not world.faulty(world.p_bus):
+        if world.output and not world.faulty(world.p_bus):
             tell_output()
 
         if world.faulty(world.p_bus / 2):
