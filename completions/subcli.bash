@@ -92,7 +92,7 @@ _subcli() {
                     '') offered='--version -V --help -h' ;;
                     ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' test') offered='--problem --language --case --replay --debug-node --debugger --diagram --follow-links --sandbox --timeout --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' watch') offered='--mine --problem --after-seq --run --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' watch') offered='--mine --all --problem --after-seq --run --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' status') offered='--test --run --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' list') offered='--limit --problem --user --all --verdict --status --since --cursor --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' source') offered='--force --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;

@@ -110,7 +110,8 @@ complete -c subcli -n "__subcli_at ' test'" -l debug -d 'Log everything to stder
 complete -c subcli -n "__subcli_at ' test'" -l help -s h -d 'Show this help and exit'
 complete -c subcli -n "__subcli_at ' test'" -F
 complete -c subcli -n "__subcli_at ' watch'" -l mine -d 'All of yours that are being judged, and those that join them'
-complete -c subcli -n "__subcli_at ' watch'" -l problem -r -k -f -a '(__subcli_names problems)' -d 'The same, for this id or slug'
+complete -c subcli -n "__subcli_at ' watch'" -l all -d 'Everybody\'s that are being judged, and those that join them. For teachers'
+complete -c subcli -n "__subcli_at ' watch'" -l problem -r -k -f -a '(__subcli_names problems)' -d 'Only those to this id or slug; alone: of yours'
 complete -c subcli -n "__subcli_at ' watch'" -l after-seq -r -f -d 'Start after this event'
 complete -c subcli -n "__subcli_at ' watch'" -l run -r -f -d 'If it was judged again: follow an earlier judging'
 complete -c subcli -n "__subcli_at ' watch'" -l timeout -r -f -d 'Stop waiting after this long, such as 90, 5m or 1h30m'

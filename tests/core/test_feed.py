@@ -134,13 +134,14 @@ def test_positions() -> None:
 
 
 def test_positions_fit_into_a_message() -> None:
-    """Even the largest ones, with the longest names that our server gives."""
-    feed = Feed()
+    """Even the largest ones, with the longest names that our server gives, and where the output is."""
+    feed = Feed(output=True)
     largest = [{"submission_id": 2**63 - 1 - each, "epoch": "e" * 32} for each in range(POSITIONS_AT_ONCE)]
     hear(feed, {"type": "feed", "submissions": largest})
     for watch in feed.watches.values():
-        watch.last_seq = 2**53 - 1
+        watch.last_seq = watch.last_output = 2**53 - 1
     [message] = feed.positions()
+    assert '"output_after":9007199254740991' in message
     assert len(message) <= 64 * 1024
 
 

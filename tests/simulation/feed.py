@@ -40,6 +40,7 @@ from subcli.server.log.matching import Cursor, Found, Wanted
 from subcli.server.log.records import EventPage, LogEnd, Record, UnknownSubmissionError, record
 from subcli.server.observe.metrics import Metrics
 from subcli.server.settings import ServerLimits
+from subcli.shared.messages import Output
 from subcli.shared.secret import Secret
 from tests.simulation.virtual import run
 
@@ -70,6 +71,8 @@ class Log:
     problem: str
     times: list[float]
     texts: list[str]
+    pieces: list[tuple[int, str]] = field(default_factory=list)
+    """What it prints, each piece with the event with which it is committed."""
 
     def happened_by(self, now: float) -> int:
         return sum(1 for at in self.times if at <= now)
@@ -94,6 +97,7 @@ class World:
     latency_s: float
     reader_s: float
     max_attempts: int = 5
+    output: bool = False
 
     @property
     def wanted(self) -> list[Log]:
@@ -120,7 +124,12 @@ def make(seed: int) -> World:
     if logs[0].times[0] < BEGAN and rng.random() < 0.9:
         # Somebody runs, or there is little to see.
         logs[0].times[-1] = max(logs[0].times[-1], BEGAN + 400.0 * rng.random())
+    # Drawn apart, so that a seed means the same schedule whether output is followed or not.
+    printing = random.Random(f"output {seed}")
+    for log in logs:
+        log.pieces = _pieces(printing, log)
     return World(
+        output=printing.random() < 0.4,
         seed=seed,
         rng=rng,
         logs=logs,
@@ -158,6 +167,15 @@ def _log(rng: random.Random, number: int, at: float) -> Log:
     return Log(number, owner, problem, times, texts)
 
 
+def _pieces(rng: random.Random, log: Log) -> list[tuple[int, str]]:
+    pieces: list[tuple[int, str]] = []
+    for seq in range(2, len(log.texts) + 1):
+        for _ in range(rng.choice((0, 0, 1, 3))):
+            place = {"submission_id": log.id, "output_seq": len(pieces) + 1, "after_seq": seq - 1}
+            pieces.append((seq, json.dumps({"type": "output", "stream": "stdout", "text": "x", **place})))
+    return pieces
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -171,6 +189,7 @@ class Database:
     def __init__(self, world: World) -> None:
         self._world = world
         self.lookup = self.matching = self
+        self.outputs = Outputs(world)
 
     async def run(self, method: Callable[..., T], *args: Any) -> T:
         """Answer with what is there when the query runs, and some time later."""
@@ -220,6 +239,31 @@ class Database:
         return {log.id: LogEnd(log.happened_by(now()), f"{log.id:x}") for log in self._made() if log.id in ids}
 
 
+class Outputs:
+    """What the submissions of the model have printed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def page(self, submission_id: int, after: int, limit: int, epoch: str | None = None) -> EventPage:
+        log = self._world.logs[submission_id - 1]
+        count = log.happened_by(now())
+        found = printed_by(log, 0, count)
+        limit = self._world.rng.choice((1, 2, limit))
+        rest = found[after:]
+        return EventPage(tuple(rest[:limit]), len(rest) > limit, count == len(log.texts), len(found), f"{log.id:x}")
+
+    def ends(self, ids: Collection[int]) -> dict[int, LogEnd]:
+        logs = [log for log in self._world.logs if log.id in ids]
+        return {log.id: LogEnd(len(printed_by(log, 0, log.happened_by(now()))), f"{log.id:x}") for log in logs}
+
+
+def printed_by(log: Log, first: int, last: int) -> list[Record]:
+    """The pieces that are committed with these events."""
+    numbered = enumerate(log.pieces, 1)
+    return [record(n, text, last=False, epoch=f"{log.id:x}") for n, (seq, text) in numbered if first <= seq <= last]
+
+
 def records_of(log: Log, first: int, last: int) -> list[Record]:
     is_last = len(log.texts)
     return [record(seq, log.texts[seq - 1], last=seq == is_last, epoch=f"{log.id:x}") for seq in range(first, last + 1)]
@@ -231,8 +275,9 @@ class Gateway:
     def __init__(self, world: World) -> None:
         self._world = world
         self._bus = MemoryBus(tail_records=world.rng.choice((1, 3, 1024)))
+        self._output_bus = MemoryBus()
         self._database = Database(world)
-        self.journal = Journal(self._database, self._bus, LIMITS.compare_s)  # type: ignore[arg-type]
+        self.journal = Journal(self._database, self._bus, LIMITS.compare_s, self._output_bus)  # type: ignore[arg-type]
         self._wheel = Wheel()
         self._metrics: Metrics = SimpleNamespace(connections=0, sent=_nothing, refused=_nothing)  # type: ignore[assignment]
         self.sockets: list[Pipe] = []
@@ -246,6 +291,13 @@ class Gateway:
                 self.journal.arrived(log.id, log.owner)
             self._bus.publish(log.id, records_of(log, seq, seq))
 
+        def tell_output() -> None:
+            if pieces := printed_by(log, seq, seq):
+                self._output_bus.publish(log.id, pieces)
+
+        if world.output and not world.faulty(world.p_bus):
+            tell_output()
+
         if world.faulty(world.p_bus / 2):
             return
         if world.faulty(world.p_bus / 2):
@@ -257,7 +309,8 @@ class Gateway:
         """Let a client watch, as `subcli.server.gateway.gateway.Gateway` does."""
         wanted = Wanted(OWNER, self._world.problem)
         after = None if cursor is None else Cursor.of(cursor)
-        feed = FeedReader(self._database, self.journal, wanted, after, 10_000)  # type: ignore[arg-type]
+        output = self._world.output
+        feed = FeedReader(self._database, self.journal, wanted, after, 10_000, with_output=output)  # type: ignore[arg-type]
         stack = AsyncExitStack()
         stack.callback(feed.close)
         self.sockets.append(pipe)
@@ -265,6 +318,9 @@ class Gateway:
         watcher = Watcher(socket, feed, self._wheel, LIMITS, self._metrics, None, feed.hear)
         pipe.watcher = watcher
         watcher.start(held=stack)
+
+    async def compare(self) -> None:
+        await asyncio.gather(self.journal.compare_positions(), self.journal.compare_output())
 
     def stop(self) -> None:
         for pipe in self.sockets:
@@ -487,7 +543,7 @@ class Server:
 
     async def judge(self) -> None:
         """Let everything happen at its time."""
-        comparing = asyncio.create_task(self.gateway.journal.compare_positions())
+        comparing = asyncio.create_task(self.gateway.compare())
         events = [(at, log, seq) for log in self.world.logs for seq, at in enumerate(log.times, 1) if at > BEGAN]
         restarts: list[tuple[float, Log | None, int]] = [(at, None, 0) for at in self.world.restarts]
         try:
@@ -499,7 +555,7 @@ class Server:
                 self.gateway.stop()
                 comparing.cancel()
                 self.gateway = Gateway(self.world)
-                comparing = asyncio.create_task(self.gateway.journal.compare_positions())
+                comparing = asyncio.create_task(self.gateway.compare())
             await asyncio.Event().wait()
         finally:
             comparing.cancel()
@@ -548,6 +604,11 @@ class Server:
         told = [json.loads(text) for text in log.texts[: log.happened_by(now())]]
         return EventLog(told[after_seq:], f"{log.id:x}", len(told))
 
+    async def output(self, submission_id: int, output_after: int, epoch: str | None = None) -> list[dict[str, Any]]:
+        await self._request()
+        log = self.world.logs[submission_id - 1]
+        return [json.loads(each.text) for each in printed_by(log, 0, log.happened_by(now()))[output_after:]]
+
     def _row(self, log: Log) -> dict[str, Any]:
         count = log.happened_by(now())
         status = "completed" if count == len(log.texts) else "testing"
@@ -592,6 +653,8 @@ class Course:
     """What the user of a feed saw."""
 
     shown: dict[int, list[int]] = field(default_factory=dict)
+    printed: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """The pieces that were shown, each with the last event before it."""
     shown_at: dict[tuple[int, int], float] = field(default_factory=dict)
     left: dict[int, SubcliError | None] = field(default_factory=dict)
     states: list[Connection] = field(default_factory=list)
@@ -625,7 +688,7 @@ async def _follow(world: World, course: Course, server_of: list[Server]) -> None
     server = Server(world)
     server_of.append(server)
     session = FeedSession(
-        Feed(),
+        Feed(output=world.output),
         server,
         server.dial,
         server,
@@ -678,7 +741,13 @@ def _note(item: Any, course: Course) -> None:
             course.left[number] = error
         case _:
             assert number in course.shown, f"#{number} before it joined"
-            seqs = [event.seq or 0 for event in item.events if not isinstance(event, Connection)]
+            seqs: list[int] = []
+            for event in item.events:
+                if isinstance(event, Output):
+                    last = (seqs or course.shown[number] or [0])[-1]
+                    course.printed.setdefault(number, []).append((event.output_seq or 0, last))
+                elif not isinstance(event, Connection):
+                    seqs.append(event.seq or 0)
             course.shown[number] += seqs
             course.shown_at |= {(number, seq): now() for seq in seqs}
 
@@ -695,6 +764,7 @@ def check(world: World, server: Server, course: Course) -> None:
         assert seqs == list(range(1, len(seqs) + 1)), f"#{number} showed {seqs}"
         if number in course.left and course.left[number] is None:
             assert len(seqs) == len(log.texts), f"#{number} ended after {len(seqs)} of {len(log.texts)} events"
+        _check_output(world, course, log)
     for pipe in server.pipes:
         assert not pipe.disorder, pipe.disorder
     _check_error(world, server, course)
@@ -734,6 +804,22 @@ def _check_error(world: World, server: Server, course: Course) -> None:
 
 def now_failed(world: World, server: Server) -> bool:
     return bool(server.failures or (world.p_dial and not server.pipes))
+
+
+def _check_output(world: World, course: Course, log: Log) -> None:
+    """Only who asks gets what is printed: each piece once, after the event that it follows and before the next."""
+    printed = course.printed.get(log.id, [])
+    numbers = [number for number, _ in printed]
+    assert world.output or not printed, f"#{log.id} printed {numbers}, and nobody asked"
+    assert numbers == list(range(1, len(numbers) + 1)), f"#{log.id} printed {numbers}"
+    for number, last in printed:
+        after = log.pieces[number - 1][0] - 1
+        # If an event gets lost on the way, its pieces are fetched, and others may have come meanwhile.
+        assert last == after or (world.p_noise and last > after), f"#{log.id} printed {number} after event {last}"
+    # A frame that overtakes others, which no socket allows, may bring the verdict before what is fetched.
+    is_whole = not (world.p_noise or course.was_given_up)
+    if world.output and is_whole and log.id in course.left and course.left[log.id] is None:
+        assert len(numbers) == len(log.pieces), f"#{log.id} ended after {len(numbers)} of {len(log.pieces)} pieces"
 
 
 def _check_joined(world: World, course: Course) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from subcli.client.feed import FeedSession
 from subcli.core.feed import Feed, Heard
+from subcli.core.watch import Watch
 from subcli.server.gateway.feed import FeedReader
 from subcli.server.log.bus import Channel
-from subcli.server.log.feed import Journal
+from subcli.server.log.feed import Journal, Reader
 from subcli.server.log.records import EventPage, Record
 from tests.simulation.feed import BrokenPromise, Database, play
 
@@ -119,6 +120,19 @@ def gaps_of_the_bus_not_noticed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Channel, "after", faulty)
 
 
+def output_not_looked_for_before_events(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Reader, "reread", lambda self: None)
+
+
+def output_resumed_one_too_far(patch: pytest.MonkeyPatch) -> None:
+    right = Feed._position
+
+    def faulty(self: Feed, watch: Watch) -> dict[str, object]:
+        return right(self, watch) | {"output_after": watch.last_output + 1}
+
+    patch.setattr(Feed, "_position", faulty)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -132,6 +146,8 @@ def gaps_of_the_bus_not_noticed(patch: pytest.MonkeyPatch) -> None:
         pages_of_another_position,
         positions_never_compared,
         gaps_of_the_bus_not_noticed,
+        output_not_looked_for_before_events,
+        output_resumed_one_too_far,
     ],
 )
 def test_planted_fault_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

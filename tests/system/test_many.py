@@ -219,9 +219,9 @@ async def test_unknown_problem(command: Commands) -> None:
     assert not server.connects
 
 
-@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--logs"]])
+@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--all"]])
 async def test_usage(command: Commands, more: Sequence[str]) -> None:
-    """What to watch is said once, and what is printed is sent over single sockets only."""
+    """What to watch is said once."""
     done = await command("watch", "--mine", *more)
     assert (done.code, "`--mine`" in done.err) == (2, True), done
 
@@ -273,6 +273,51 @@ async def test_live_screen_of_thousands(command: Commands) -> None:
         assert len(server.connects) == 1
         tty.press(b"q")
         assert await tty.end() == 130
+
+
+async def test_output(command: Commands) -> None:
+    """`--logs` asks for what is printed, shows it where it belongs, and resumes after the last piece."""
+
+    def piece(number: int) -> dict[str, Any]:
+        return {"type": "output", "submission_id": 3, "stream": "stdout", "text": f"{number}\n",
+                "output_seq": number, "after_seq": number}  # fmt: skip
+
+    first, *rest_of_log = log(3)
+    told: list[Any] = []
+
+    async def lose(wire: Wire) -> None:
+        await wire.close(1012)
+
+    async def resume(wire: Wire) -> None:
+        told.append(wire.request.query("events"))
+        await wire.accept()
+        told.append(json.loads((await wire.read())[1]))
+        await wire.text(listed(), piece(1), rest_of_log[0], piece(2), *rest_of_log[1:])
+        await wire.stay()
+
+    async with scripted(
+        feed(listed(3), first, piece(1), then=lose), resume, rest=rest(features=FEED | {"output", "feed_output"})
+    ) as server:
+        done = await watch(command, server, "--mine", "--logs")
+    assert done.code == 0, done
+    shown = [line for line in done.lines if line["type"] in ("output", "test_result")]
+    assert [(line.get("output_seq"), line.get("seq")) for line in shown] == [(1, None), (None, 2), (2, None)], done
+    position = {"submission_id": 3, "after_seq": 1, "output_after": 1, "epoch": "e3"}
+    assert told == ["output", {"type": "follow", "submissions": [position]}]
+
+
+async def test_everybodys(command: Commands) -> None:
+    """`--all` asks REST first, which says why it refuses, and names itself in the hint that resumes."""
+    features = FEED | {"feed_all"}
+    async with scripted(feed(listed(3), *log(3)), rest=rest(features=features)) as server:
+        done = await watch(command, server, "--all", "--problem", "p")
+        assert seqs(done, 3) == [1, 2, 3, 4]
+        assert server.connects[0].target == "/ws/feed?problem=p&all=true"
+    async with scripted(feed(listed(3), *log(3)[:1]), rest=rest(features=features)) as server:
+        done = await watch(command, server, "--all", "--timeout", "2")
+        assert (done.code, "`subcli watch --all --server" in str(done.lines[-1])) == (7, True), done
+    async with scripted(feed(listed(3)), rest=rest()) as server:
+        assert (await watch(command, server, "--all")).code == 6
 
 
 @pytest.mark.thorough(measured=True)

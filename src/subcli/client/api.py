@@ -63,6 +63,29 @@ class Whose(NamedTuple):
 
     user: str | None = None
 
+    def params(self) -> dict[str, str]:
+        """What a server is asked."""
+        return {"all": "true"} if self.user is None else {"user": self.user}
+
+
+class FeedQuery(NamedTuple):
+    """Which submissions a feed follows: those that are being judged, and those that come.
+
+    Attributes:
+        problem: only those to this one, by id or slug.
+        whose: other people's; ``None``: one's own.
+        output: whether what builds and tests print is followed as well.
+    """
+
+    problem: str | None = None
+    whose: Whose | None = None
+    output: bool = False
+
+    def params(self) -> dict[str, str]:
+        """What the socket and REST are asked."""
+        problem = {} if self.problem is None else {"problem": self.problem}
+        return problem | ({} if self.whose is None else self.whose.params())
+
 
 class SubmissionPage(NamedTuple):
     """Listed submissions, and where the list goes on; ``None`` if there are no more, or the server does not tell."""
@@ -224,9 +247,9 @@ class Api:
         """A page of submissions, newest first."""
         return await self._http.request_with_retry("GET", "/submissions", decode=as_submission_page, params=params)
 
-    async def latest(self, *, limit: int, problem: str | None = None) -> list[Any]:
-        """As :meth:`submissions`, asked once."""
-        params = {"limit": limit} | ({} if problem is None else {"problem": problem})
+    async def latest(self, *, limit: int, query: FeedQuery) -> list[Any]:
+        """The latest submissions that a feed could follow, newest first; asked once."""
+        params: dict[str, Any] = {"limit": limit} | query.params()
         return await self._http.request("GET", "/submissions", decode=as_list, params=params)
 
     async def submission(self, submission_id: int, epoch: str | None = None) -> Json:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from subcli.client.api import Api, EventLog
+from subcli.client.api import Api, EventLog, FeedQuery
 from subcli.client.auth import (
     Authenticator,
 )
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FEED_ALL: Final = "feed_all"
+"""The feature of servers whose feeds may be about others' submissions."""
+FEED_OUTPUT: Final = "feed_output"
+"""The feature of servers whose feeds may carry what builds and tests print."""
 LISTED_MAX: Final = 100
 """How many submissions are requested if the client has to filter them."""
 
@@ -293,34 +298,42 @@ class Client:
             output=output,
         )
 
-    async def feed(self, problem: str | None) -> FeedSession:
-        """The session that follows all submissions of the user that run, or those to one problem.
+    async def feed(self, wanted: FeedQuery) -> FeedSession:
+        """The session that follows all submissions that run and are wanted, and those that join them.
 
         Raises:
-            SubcliError: the server does not answer, or there is no such problem; the hint may suggest another.
+            SubcliError: the server does not answer, this user may not follow them, or there is no such problem; the
+                hint may suggest another.
         """
         from subcli.client.feed import FeedSession
         from subcli.core.feed import Feed
 
         features = (await self.api.info_with_retry()).features
         names: set[str] = set()
-        if problem is not None:
-            known = await self.problem(problem)
-            names = {problem, _slug_of(known), str(known.get("id", problem))}
+        if wanted.whose is not None:
+            await self.require_feature(FEED_ALL, "follow other users' submissions")
+            # Only REST says why it refuses.
+            await self.api.submission_page({"limit": 1, **wanted.whose.params()})
+        if wanted.problem is not None:
+            known = await self.problem(wanted.problem)
+            names = {wanted.problem, _slug_of(known), str(known.get("id", wanted.problem))}
+
+        # Servers without it would say nothing of what is printed; single sockets may.
+        is_followed = "feed" in features and (not wanted.output or FEED_OUTPUT in features)
 
         async def dial(cursor: str | None) -> Socket:
-            query = [("problem", problem), ("cursor", cursor)]
-            given = urlencode([(name, value) for name, value in query if value is not None])
+            more = {} if cursor is None else {"cursor": cursor}
+            given = urlencode(wanted.params() | ({"events": OUTPUT} if wanted.output else {}) | more)
             url = f"{self.settings.ws_url}/feed{'?' if given else ''}{given}"
             # In the header only: watch tokens open no feed, and a URL must not contain a long-lived token.
             return await open_socket(url, token=self._authenticator.token(), proxy=self.settings.proxies.decide(url))
 
         return FeedSession(
-            Feed(self.settings.page_url),
-            _FeedCalls(self.api, problem, names),
-            dial if "feed" in features else None,
+            Feed(self.settings.page_url, output=wanted.output),
+            _FeedCalls(self.api, wanted, names),
+            dial if is_followed else None,
             self._authenticator,
-            self.session,
+            partial(self.session, output=wanted.output),
             max_attempts=self._max_attempts,
         )
 
@@ -368,26 +381,29 @@ class _FeedCalls:
     """The calls of a feed (:class:`subcli.client.feed.FeedRest`).
 
     Args:
-        problem: as the user names it; ``None`` for all.
-        names: all names of it that servers use.
+        wanted: what is followed.
+        names: all names of its problem that servers use.
     """
 
-    def __init__(self, api: Api, problem: str | None, names: set[str]) -> None:
+    def __init__(self, api: Api, wanted: FeedQuery, names: set[str]) -> None:
         self._api = api
-        self._problem = problem
+        self._wanted = wanted
         self._names = names
 
     async def latest(self) -> list[Mapping[str, Any]]:
-        rows = await self._api.latest(limit=LISTED_MAX, problem=self._problem)
+        rows = await self._api.latest(limit=LISTED_MAX, query=self._wanted)
         found: list[Mapping[str, Any]] = []
         for row in rows:
             number = id_of(row) if isinstance(row, dict) else None
-            if number is not None and (self._problem is None or _is_for(row, self._names)):
+            if number is not None and (self._wanted.problem is None or _is_for(row, self._names)):
                 found.append({**row, "submission_id": number})
         return found
 
     async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         return await self._api.events(submission_id, after_seq, epoch)
+
+    async def output(self, submission_id: int, output_after: int, epoch: str | None = None) -> list[Any]:
+        return await self._api.output(submission_id, output_after, epoch)
 
 
 def _as_handshake(failed: RequestFailed) -> Blocked | Lost | Refused:

@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from subcli.client.api import EventLog
 from subcli.client.auth import Authenticator
@@ -26,7 +26,7 @@ from subcli.client.missed import CATCH_UP_TIMEOUT_S
 from subcli.client.session import OpenSocket, connecting
 from subcli.client.singly import FollowAlone, Followed, follow_singly
 from subcli.core.backoff import MAX_ATTEMPTS, MAX_BAD_FRAMES
-from subcli.core.catchup import events_from_log
+from subcli.core.catchup import events_from_log, with_output
 from subcli.core.errors import NotFoundError
 from subcli.core.feed import Feed, Heard, Item
 from subcli.core.inputs import (
@@ -71,6 +71,10 @@ class FeedRest(Protocol):
 
     async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         """The whole log of one of them after ``after_seq``."""
+        ...
+
+    async def output(self, submission_id: int, output_after: int, epoch: str | None = None) -> Sequence[Any]:
+        """What one of them printed after piece ``output_after``."""
         ...
 
 
@@ -241,7 +245,12 @@ class FeedSession:
         """Read what follows in the log of a submission."""
         watch = self.feed.watches[submission_id]
         log = await self._rest.events(submission_id, watch.last_seq, watch.epoch)
-        return self.feed.fill(submission_id, events_from_log(log.events), log.epoch, log.last_seq)
+        events = events_from_log(log.events)
+        if self.feed.output:
+            # After the log: whatever comes before one of its events is there by then.
+            pieces = await self._rest.output(submission_id, watch.last_output, watch.epoch)
+            events = with_output(events, events_from_log(pieces))
+        return self.feed.fill(submission_id, events, log.epoch, log.last_seq)
 
     async def _catch_up(self, *, adopting: bool = False) -> tuple[Sequence[Item], Input]:
         """Ask REST whether it answers, and on an open socket whether anything was lost on the way.

@@ -89,5 +89,5 @@ async def _page(client: Client, problem: str | None, params: dict[str, Any], cur
 def _params(query: ListQuery) -> dict[str, Any]:
     params = {"verdict": query.verdict, "status": query.status, "since": query.since}
     if query.whose is not None:
-        params |= {"all": "true"} if query.whose.user is None else {"user": query.whose.user}
+        params |= query.whose.params()
     return {name: value for name, value in params.items() if value is not None}

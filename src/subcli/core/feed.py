@@ -31,8 +31,8 @@ from subcli.shared.encoding import encode
 from subcli.shared.messages import Control, Message, Raw, Unknown
 from subcli.shared.protocol import MAX_ID, CloseCode
 
-POSITIONS_AT_ONCE: Final = 500
-"""Positions in a message: at most 110 bytes each, within 64 KB."""
+POSITIONS_AT_ONCE: Final = 400
+"""Positions in a message: at most 150 bytes each, within 64 KB."""
 
 
 class Joined(NamedTuple):
@@ -82,12 +82,14 @@ class Feed:
         joined: how many have joined so far.
         cursor: up to where all that match are known; ``None`` until the first list is complete.
         holes: those of which events are missing, to be fetched from their logs.
+        output: whether what builds and tests print is followed as well.
 
     Args:
         page_url: the address of a submission's page, which is shown only.
     """
 
-    def __init__(self, page_url: Callable[[int], str | None] = lambda _: None) -> None:
+    def __init__(self, page_url: Callable[[int], str | None] = lambda _: None, *, output: bool = False) -> None:
+        self.output = output
         self.watches: dict[int, Watch] = {}
         self.joined = 0
         self.cursor: str | None = None
@@ -106,7 +108,7 @@ class Feed:
         """The messages that tell the server where to go on."""
         followed = iter(self.watches.values())
         while part := list(islice(followed, POSITIONS_AT_ONCE)):
-            yield encode({"type": "follow", "submissions": [_position(watch) for watch in part]})
+            yield encode({"type": "follow", "submissions": [self._position(watch) for watch in part]})
 
     def receive_all(self, frames: deque[str | bytes]) -> Heard:
         """Process ``frames`` from the left, and stop after one that is a fault or requires a reply."""
@@ -239,17 +241,18 @@ class Feed:
             self._leave(watch, connection_closed(code if isinstance(code, int) else None, reason))
         return None
 
+    def _position(self, watch: Watch) -> dict[str, object]:
+        position: dict[str, object] = {"submission_id": watch.submission_id, "after_seq": watch.last_seq}
+        if self.output:
+            position["output_after"] = watch.last_output
+        return position if watch.epoch is None else {**position, "epoch": watch.epoch}
+
     def _leave(self, watch: Watch, error: SubcliError | None) -> None:
         number = watch.submission_id
         del self.watches[number]
         self.holes.discard(number)
         self._left.add(number)
         self._items.append(Left(watch, None if error is None else name_submission(error, number)))
-
-
-def _position(watch: Watch) -> dict[str, object]:
-    position: dict[str, object] = {"submission_id": watch.submission_id, "after_seq": watch.last_seq}
-    return position if watch.epoch is None else {**position, "epoch": watch.epoch}
 
 
 def _text(value: object) -> str | None:

@@ -128,6 +128,10 @@ def test_failed_tests_are_listed_with_their_places() -> None:
     end = {"type": "complete", "final_status": "failed", "compared_to": new}
     lines = [line.text for line in failed_names(watched("a", "b", events=[place, end]))]
     assert lines == ["✗ a · new", "✗ b · a.py:3"]
+    # Two causes at one place, the second of them of two tests.
+    events = [{**place, "test_name": name, "error": error} for name, error in ("ax", "by", "cy")]
+    found = watched("a", "b", "c", message="", events=[*events, end])
+    assert [line.text for line in failed_names(found)] == ["✗ a · a.py:3 · new", "✗ b · a.py:3", "✗ c"]
     lines = [line.text for line in failed_names(watched(*map(str, range(NAMES_MAX + 5))))]
     assert lines[-1] == "… 5 more failed"
     assert len(lines) == NAMES_MAX + 1

@@ -16,7 +16,8 @@ from sqlalchemy.exc import OperationalError
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from subcli.server.accounts.permissions import Role
+from subcli.server.accounts import permissions
+from subcli.server.accounts.permissions import Action, Credential, Role
 from subcli.server.observe import audit
 from subcli.shared.opaque_token import PATTERN, is_well_formed
 from tests.hang import HANG_S
@@ -268,7 +269,7 @@ async def test_a_link_shows_one_submission(start: Any, calendar: Calendar, sql: 
             )
         )
         await closed(feed)
-        assert (feed.close_code, feed.close_reason) == (4003, "a link shows no feed")
+        assert (feed.close_code, feed.close_reason) == (4003, permissions.refusal(Credential.LINK, Action.LIST_OWN))
         path = f"/api/submissions/{submission_id}/watch-token"
         watch_token = (await live.http.post(path, headers=headers)).json()["token"]
         for query, more in ((f"?token={watch_token}", {}), ("", headers)):

@@ -52,7 +52,7 @@ async def test_info_lists_the_features_with_logins(guarded: Any) -> None:
     del guarded.http.headers["Authorization"]
     info = (await guarded.http.get("/api/info")).json()
     assert info["demo"] is False
-    common = ["resume", "idempotency", "feed", "traces", "output", "lists", "runs"]
+    common = ["resume", "idempotency", "feed", "traces", "output", "lists", "runs", "feed_all", "feed_output"]
     assert info["features"] == [*common, "watch_token", "access_tokens", "roles", "links", "rejudge", "results"]
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from subcli.server.accounts import permissions
 from subcli.server.accounts.permissions import Action, Credential, Role
 from subcli.server.pages.site import make_pages
 from tests.hang import HANG_S
+from tests.server.gateway.test_feed import Feed, feed
 from tests.server.pages.test_pages import rows
 
 pytestmark = pytest.mark.every_backend
@@ -243,6 +245,34 @@ async def test_foreign_submissions(start: Any, role: Role, subtests: pytest.Subt
                     assert (watcher.close_code, watcher.close_reason) == (4004, "submission not found")
         await live.be("owner")
         assert (await live.http.get(f"/api/submissions/{foreign}")).json()["final_status"] is None
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_feeds(start: Any, role: Role, subtests: pytest.Subtests) -> None:
+    """Of one's own, and of everybody's: open, or closed with the sentence that REST says."""
+    async with start(auth=True) as live:
+        await live.be("owner")
+        foreign = await live.submit("wait")
+        await live.be("me", role)
+        mine = await live.submit("wait")
+        tokens = await credentials(live, mine)
+        for credential in Credential:
+            for query, action, expected in (
+                ("", Action.LIST_OWN, [mine]),
+                ("?all=true", Action.READ_ANY, [foreign, mine]),
+            ):
+                followed = await feed(live, query, additional_headers={"Authorization": f"Bearer {tokens[credential]}"})
+                with subtests.test(credential=credential, query=query):
+                    if permissions.may(role, credential, action):
+                        await followed.read_until(partial(_is_listed, followed))
+                        assert followed.ids == expected
+                    else:
+                        assert await followed.code() == (4003, permissions.refusal(credential, action))
+                await followed.socket.close()
+
+
+def _is_listed(followed: Feed) -> bool:
+    return followed.cursor is not None
 
 
 async def closed(watcher: Any) -> None:

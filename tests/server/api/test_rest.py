@@ -38,7 +38,17 @@ async def test_info_lists_the_features(live: Any) -> None:
     info = (await live.http.get("/api/info")).json()
     assert info["name"] == "subcli"
     assert info["demo"] is True
-    assert info["features"] == ["resume", "idempotency", "feed", "traces", "output", "lists", "runs"]
+    assert info["features"] == [
+        "resume",
+        "idempotency",
+        "feed",
+        "traces",
+        "output",
+        "lists",
+        "runs",
+        "feed_all",
+        "feed_output",
+    ]
 
 
 async def test_problems(live: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from subcli.server.accounts.permissions import Role
 from subcli.server.log.records import Append
 from tests.hang import HANG_S
 from tests.server.conftest import Live, complete, make_problem, result, update
@@ -250,6 +251,7 @@ async def test_what_is_ignored(live: Live, said: str | bytes) -> None:
         [{"submission_id": 2**63}],
         [{"submission_id": 1, "after_seq": -1}],
         [{"submission_id": 1, "after_seq": 1.5}],
+        [{"submission_id": 1, "output_after": True}],
         [{"submission_id": 1, "epoch": 1}],
     ],
 )
@@ -298,6 +300,68 @@ async def test_submissions_of_others(guarded: Live) -> None:
     mine += await waiting(guarded)
     await followed.read_until(lambda: len(followed.ids) == 3)
     assert followed.ids == mine
+
+
+async def test_output(live: Live) -> None:
+    """Who asks gets what is printed, between the events, live and resumed by its number; nobody else does."""
+
+    def printed(text: str) -> dict[str, Any]:
+        return {"type": "output", "stream": "stdout", "text": text, "test_id": "t1"}
+
+    def ways(texts: Sequence[str]) -> list[int]:
+        return [-said["output_seq"] if said["type"] == "output" else said["seq"] for said in map(json.loads, texts)]
+
+    _, number, other = await waiting(live, 3)
+    followed, without = await feed(live, "?events=output"), await feed(live)
+    await append(live, number, update("building"), printed("1"), printed("2"), update("testing"), printed("3"))
+    await append(live, other, printed("4"), complete())
+    await followed.read_until(lambda: ways(followed.texts.get(number, []))[-1:] == [-3] and followed.has_ended([other]))
+    begun = ways(followed.texts[number])
+    assert [each for each in begun if each < 0] == [-1, -2, -3]
+    assert begun.index(-1) == begun.index(-2) - 1 == begun.index(json.loads(followed.texts[number][-2])["seq"]) - 2
+    assert ways(followed.texts[other])[-2:][0] == -1
+    await followed.socket.close()
+    await append(live, number, printed("5"))
+    again = await feed(live, f"?events=output&cursor={followed.cursor}")
+    await again.follow({"submission_id": number, "after_seq": max(begun), "output_after": 2})
+    await again.read_until(lambda: len(again.texts.get(number, [])) == 2)
+    await append(live, number, printed("6"), complete())
+    await again.read_until(lambda: again.has_ended([number]))
+    await without.read_until(lambda: without.has_ended([number]))
+    assert ways(again.texts[number]) == [-3, -4, -5, max(begun) + 1]
+    assert without.texts[number] == await log(live, number)
+
+
+async def test_everybodys(guarded: Live) -> None:
+    """A teacher's feed with `all` has everybody's, also those that come later, and resumes; a student gets none."""
+    ada = str(guarded.http.headers["Authorization"])
+    numbers = await waiting(guarded, 2)
+    await guarded.be("eve", Role.TEACHER)
+    headers = {"Authorization": str(guarded.http.headers["Authorization"])}
+    followed = await feed(guarded, "?all=true", additional_headers=headers)
+    await followed.read_until(lambda: followed.cursor is not None and len(followed.texts) == 2)
+    numbers += await waiting(guarded)
+    guarded.http.headers["Authorization"] = ada
+    numbers += await waiting(guarded)
+    await followed.read_until(lambda: len(followed.ids) == 4)
+    assert followed.ids == numbers
+    numbers += await waiting(guarded)
+    again = await feed(guarded, f"?all=true&cursor={followed.cursor}", additional_headers=headers)
+    await again.follow({"submission_id": numbers[1]})
+    await again.read_until(lambda: again.texts.keys() == {numbers[1], numbers[4]})
+    own = await feed(guarded, "?all=false", additional_headers=headers)
+    await own.read_until(lambda: own.cursor is not None)
+    assert own.ids == [numbers[2]]
+    refused = await feed(guarded, "?all=true", additional_headers={"Authorization": ada})
+    assert await refused.code() == (4003, "Only teachers may see other users' submissions.")
+
+
+async def test_everybodys_without_logins(live: Live) -> None:
+    """There, all submissions are one's own."""
+    numbers = await waiting(live, 2)
+    followed = await feed(live, "?all=true")
+    await followed.read_until(lambda: followed.cursor is not None)
+    assert followed.ids == numbers
 
 
 @pytest.mark.thorough

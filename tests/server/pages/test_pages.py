@@ -66,7 +66,7 @@ async def test_home_of_a_teacher(start: Callable[..., Any]) -> None:
         everything = sorted((*numbers["ada"], *numbers["bob"]), reverse=True)
         page = (await live.http.get("/")).text
         assert rows(page) == everything
-        assert 'data-live="poll"' in page
+        assert 'data-live="all"' in page
         for query, found in (
             ("user=ADA", [*reversed(numbers["ada"])]),
             ("problem=other", [numbers["bob"][1], numbers["ada"][1]]),

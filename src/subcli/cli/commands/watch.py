@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from subcli.cli.streams import Streams
 from subcli.cli.watching.options import (
     AfterSeq,
     Compact,
+    Everybodys,
     FailFast,
     Judging,
     JunitXml,
@@ -38,7 +40,7 @@ def register(app: typer.Typer) -> None:
         "watch",
         codes=exits.WATCHING,
         example="subcli watch\nsubcli watch 12 13 --timeout 300\nsubcli watch --mine\n"
-        "subcli watch --problem lru-cache --json",
+        "subcli watch --problem lru-cache --json\nsubcli watch --all --problem lru-cache",
     )
     def watch(
         common: Common,
@@ -47,6 +49,7 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Argument(metavar="[ID]...", help="Id or page URL. Default: the latest.")
         ] = None,
         mine: Mine = False,
+        all: Everybodys = False,
         problem: ToProblem = None,
         after_seq: AfterSeq = None,
         judging: Judging = None,
@@ -63,7 +66,8 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Follow submissions to their verdicts."""
         server, numbers = parse_targets(ids or [])
-        many = mine or problem is not None
+        of_others = ["--all"] if all else []
+        many = mine or bool(of_others) or problem is not None
         options = Options(
             timeout=timeout,
             fail_fast=fail_fast,
@@ -77,13 +81,15 @@ def register(app: typer.Typer) -> None:
             after_seq=after_seq or 0,
             judging=judging,
             for_server=common.for_server(server),
-            resume=_resume(problem, common) if many else None,
+            resume=_resume(of_others, problem, common) if many else None,
         )
-        if many and (numbers or after_seq is not None or judging is not None or logs):
+        if many and (numbers or after_seq is not None or judging is not None):
             raise UsageError(
-                "`--mine` and `--problem` go with neither ids nor `--after-seq`, `--run` or `--logs`.",
+                "`--mine`, `--all` and `--problem` go with neither ids nor `--after-seq` or `--run`.",
                 hint="`subcli watch --mine` for all, or `subcli watch ID...` for some.",
             )
+        if mine and all:
+            raise UsageError("`--mine` and `--all` exclude each other.", hint="`--all` includes yours.")
         if after_seq is not None and len(numbers) != 1:
             raise UsageError("`--after-seq` needs exactly one id.", hint="Watch the others from their beginning.")
         if judging is not None and len(numbers) > 1:
@@ -94,14 +100,17 @@ def register(app: typer.Typer) -> None:
         with junit_report(junit_xml, streams) as beside:
             settings = common.settings(streams, pasted_server=server)
             if many:
-                return run.watch_many(common, streams, options, settings, problem, beside)
+                from subcli.client.api import FeedQuery, Whose
+
+                wanted = FeedQuery(problem, Whose() if all else None, logs and not common.quiet)
+                return run.watch_many(common, streams, options, settings, wanted, beside)
             return run.watch(common, streams, options, settings, numbers, beside)
 
 
-def _resume(problem: str | None, common: Common) -> str:
+def _resume(of_others: Sequence[str], problem: str | None, common: Common) -> str:
     """How to continue without a verdict."""
-    what = "--mine" if problem is None else f"--problem {shlex.quote(problem)}"
-    return f"Judging goes on; `subcli watch {what}{common.for_server(None)}` resumes watching."
+    words = [*of_others, *([] if problem is None else ["--problem", problem])] or ["--mine"]
+    return f"Judging goes on; `subcli watch {shlex.join(words)}{common.for_server(None)}` resumes watching."
 
 
 def parse_targets(texts: list[str]) -> tuple[str | None, list[int]]:

@@ -61,9 +61,12 @@ NoKeys: TypeAlias = Annotated[bool, typer.Option("--no-keys", help="Take no keys
 Mine: TypeAlias = Annotated[
     bool, typer.Option("--mine", help="All of yours that are being judged, and those that join them.")
 ]
+Everybodys: TypeAlias = Annotated[
+    bool, typer.Option("--all", help="Everybody's that are being judged, and those that join them. For teachers.")
+]
 ToProblem: TypeAlias = Annotated[
     str | None,
-    typer.Option("--problem", metavar="PROBLEM", help="The same, for this id or slug."),
+    typer.Option("--problem", metavar="PROBLEM", help="Only those to this id or slug; alone: of yours."),
 ]
 Logs: TypeAlias = Annotated[
     bool, typer.Option("--logs", help="Show what the build and the tests print, as it is printed.")

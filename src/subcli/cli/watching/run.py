@@ -36,6 +36,7 @@ from subcli.workspace.history import History, state_file
 from subcli.workspace.source import Source
 
 if TYPE_CHECKING:
+    from subcli.client.api import FeedQuery
     from subcli.client.feed import FeedSession
 
 RECORD_AFTER_S: Final = 0.1
@@ -102,10 +103,10 @@ def watch_many(
     streams: Streams,
     options: Options,
     settings: Settings,
-    problem: str | None,
+    wanted: FeedQuery,
     beside: Sequence[View] = (),
 ) -> int:
-    """Follow all submissions of the user that run, or those to ``problem``, and those that join them.
+    """Follow all submissions that run and are wanted, and those that join them.
 
     Args:
         beside: views that are told everything too.
@@ -119,7 +120,7 @@ def watch_many(
         async with desk.connected() as client:
             try:
                 async with desk.patience.waiting(options.left()):
-                    feed = await client.feed(problem)
+                    feed = await client.feed(wanted)
             except TimeoutError:
                 raise options.timed_out() from None
             with desk.view(several=True) as view:
@@ -172,6 +173,7 @@ def submit(
                     problem=job.problem,
                     language=job.language,
                     url=url,
+                    is_short_lived=not options.has_page,
                 )
                 with desk.view(several=False, origin=job.source.origin) as view:
                     view.submitted(number, {**answer, "url": url})

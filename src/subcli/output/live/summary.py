@@ -318,7 +318,7 @@ def _resuming(ending: Ending, ids: Sequence[int | None]) -> list[Line]:
         return []
     watch = f"subcli watch {' '.join(map(str, numbers))}{ending.options}"
     command = watch if ending.follow_up is None else ending.follow_up
-    names_all = any(f"`subcli watch --{option}" in error.hint for option in ("mine", "problem"))
+    names_all = any(f"`subcli watch --{option}" in error.hint for option in ("mine", "all", "problem"))
     return [] if names_all or command in error.hint else next_commands([command])
 
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from subcli.core.identity import Explained
 from subcli.core.submission import LOCAL_ID, Submission
 from subcli.output.text import details, measures, words
+from subcli.output.text.causes import Causes
 from subcli.output.text.lines import Line, clip
 from subcli.output.text.theme import DIM, ELLIPSIS, MIDDLE_DOT, STRONG, test_mark
 from subcli.output.view import Ending
@@ -79,7 +79,7 @@ def newly_failing(comparison: Comparison | None) -> frozenset[str]:
 
 
 def failed_names(snapshot: Submission) -> list[Line]:
-    """Return the names of the failed tests, one per line, with their labels, and each place in the code once."""
+    """Return the names of the failed tests, one per line, with their labels; those of a cause name its place once."""
     new = newly_failing(snapshot.verdict.compared_to if snapshot.verdict is not None else None)
     places = _places(snapshot)
     lines = []
@@ -94,14 +94,14 @@ def failed_names(snapshot: Submission) -> list[Line]:
 
 
 def _places(snapshot: Submission) -> dict[int, str]:
-    """The places of failed tests, by their objects' ids; one that several share belongs to the first."""
-    explained = Explained(snapshot.failures)
-    found: dict[str, int] = {}
+    """The places of failed tests, by their objects' ids; of several with one cause, the first has it."""
+    causes = Causes(snapshot.analyses, snapshot.failures)
+    found: dict[tuple[str, int], int] = {}
     for event in snapshot.analyses:
-        result, place = explained.result(event), details.place(event.location, _UNCUT_CELLS)
+        result, place = causes.test(event), details.place(event.location, _UNCUT_CELLS)
         if result is not None and place:
-            found.setdefault(place, id(result))
-    return {result: place for place, result in found.items()}
+            found.setdefault((place, id(causes.of(event))), id(result))
+    return {result: place for (place, _), result in found.items()}
 
 
 # -- what to do next ------------------------------------------------------------------------------

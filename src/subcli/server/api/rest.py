@@ -57,7 +57,7 @@ from subcli.shared.run_trace import unpack
 
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _ONE: Final = "/submissions/{submission_id}"
-_FEATURES: Final = ("resume", "idempotency", "feed", "traces", "output", "lists", "runs")
+_FEATURES: Final = ("resume", "idempotency", "feed", "traces", "output", "lists", "runs", "feed_all", "feed_output")
 _WITH_LOGINS: Final = ("watch_token", "access_tokens", "roles", "links", "rejudge", "results")
 """The features that a server in demo mode does not have."""
 _MAX_ID: Final = 2**63 - 1

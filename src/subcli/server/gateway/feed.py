@@ -15,13 +15,14 @@ import json
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from subcli.server.gateway.watcher import RefusedError
 from subcli.server.log.bus import Relay, Subscription
 from subcli.server.log.feed import Journal, Reader
+from subcli.server.log.interleaved import InterleavedReader
 from subcli.server.log.matching import Cursor, Found, Wanted
 from subcli.server.log.records import EventPage, Record, ReplacedError, UnknownSubmissionError, record
 from subcli.server.log.store import Store
@@ -37,11 +38,12 @@ _RETRY_S: Final = 30
 
 
 class _Position(NamedTuple):
-    """Where a client wants to go on in a submission's log."""
+    """Where a client wants to go on in a submission's log, and in what it has printed."""
 
     submission_id: int
     after: int
     epoch: str | None
+    output_after: int = 0
 
 
 class _Prefetched(NamedTuple):
@@ -67,8 +69,8 @@ class _Member:
         feed: FeedReader,
         submission_id: int,
         subscription: Subscription,
-        reader: Reader,
-        leave: AbstractContextManager[Subscription],
+        reader: Reader | InterleavedReader,
+        leave: ExitStack,
     ) -> None:
         self.submission_id = submission_id
         self.subscription = subscription
@@ -90,24 +92,24 @@ class _Member:
 
     def close(self) -> None:
         """Leave its channel."""
-        self.subscription.leave(self)
-        self._leave.__exit__(None, None, None)
+        self.reader.leave(self)
+        self._leave.close()
 
 
 class _Arrivals:
-    """Wakes a feed when its user has made a submission.
+    """Wakes a feed when its user has made a submission, or anybody has.
 
     Attributes:
         position: up to which all are known.
     """
 
-    def __init__(self, feed: FeedReader, owner_id: int) -> None:
+    def __init__(self, feed: FeedReader, owner_id: int | None) -> None:
         self.position = 0
         self._feed = feed
-        self._owner = str(owner_id)
+        self._owner = None if owner_id is None else str(owner_id)
 
     def take(self, records: Sequence[Record], frames: bytes) -> bool:
-        if any(each.text == self._owner for each in records):
+        if self._owner is None or any(each.text == self._owner for each in records):
             return False
         self.position = records[-1].seq
         return True
@@ -126,16 +128,27 @@ class FeedReader:
         wanted: what matches.
         cursor: announce only what came after it; None: begin with what is running.
         limit: the most submissions to follow at the same time.
+        with_output: also read what builds and tests print.
     """
 
     ended = False
 
-    def __init__(self, store: Store, journal: Journal, wanted: Wanted, cursor: Cursor | None, limit: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        wanted: Wanted,
+        cursor: Cursor | None,
+        limit: int,
+        *,
+        with_output: bool = False,
+    ) -> None:
         self._store = store
         self._journal = journal
         self._wanted = wanted
         self._cursor = cursor
         self._limit = limit
+        self._with_output = with_output
         self._asked_for = 0
         self._owes_cursor = True
         self._must_look = True
@@ -287,9 +300,14 @@ class FeedReader:
             raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={_RETRY_S}")
         number = position.submission_id
         self._followed.add(number)
-        leave = self._journal.subscribe(number)
-        subscription = leave.__enter__()
-        reader = Reader(subscription, partial(self._page, number), position.after, position.epoch)
+        leave = ExitStack()
+        subscription = leave.enter_context(self._journal.subscribe(number))
+        events = Reader(subscription, partial(self._page, number), position.after, position.epoch)
+        reader: Reader | InterleavedReader = events
+        if self._with_output:
+            printed = leave.enter_context(self._journal.subscribe_to_output(number))
+            pieces = self._journal.output_reader(printed, number, position.output_after, position.epoch)
+            reader = InterleavedReader(events, pieces)
         member = self._members[number] = _Member(self, number, subscription, reader, leave)
         self._behind.append(member)
 
@@ -317,7 +335,7 @@ class FeedReader:
             if self._members.get(member.submission_id) is not member:
                 continue
             try:
-                if member.prefetched is None and member.reader.needs_log:
+                if self._reads_log(member):
                     await self._prefetch(member)
                 records = await member.reader.next()
             except ReplacedError:
@@ -336,13 +354,17 @@ class FeedReader:
                 self._behind.append(member)
         return batch
 
+    def _reads_log(self, member: _Member) -> bool:
+        """Whether a member's next events are in its log, and can be read with others'."""
+        return member.prefetched is None and member.reader.needs_log
+
     async def _prefetch(self, first: _Member) -> None:
         """Read the logs of the next members in one query, if there are several."""
         members = [first]
         for member in self._behind:
             if len(members) == _PAGES_AT_ONCE:
                 break
-            if member.prefetched is None and member.reader.needs_log:
+            if self._reads_log(member):
                 members.append(member)
         if len(members) == 1:
             return
@@ -382,8 +404,9 @@ def _positions(message: str | bytes) -> list[_Position]:
 
 
 def _position(said: Mapping[str, Any]) -> _Position:
-    submission_id, after, epoch = said["submission_id"], said.get("after_seq", 0), said.get("epoch")
-    are_numbers = type(submission_id) is int and type(after) is int
-    if not (are_numbers and 0 < submission_id <= MAX_ID and 0 <= after <= MAX_ID and isinstance(epoch, str | None)):
+    submission_id, epoch = said["submission_id"], said.get("epoch")
+    numbers = (submission_id, said.get("after_seq", 0), said.get("output_after", 0))
+    are_numbers = all(type(each) is int and 0 <= each <= MAX_ID for each in numbers)
+    if not (are_numbers and submission_id > 0 and isinstance(epoch, str | None)):
         raise ValueError("not a position")
-    return _Position(submission_id, after, epoch or None)
+    return _Position(submission_id, numbers[1], epoch or None, numbers[2])

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qs
 
 from subcli.server.accounts.identity import Identity, UnauthenticatedError, bearer_token
-from subcli.server.accounts.permissions import Action, Credential
+from subcli.server.accounts.permissions import Action, Credential, refusal
 from subcli.server.edge import session_cookie
 from subcli.server.gateway.feed import FeedReader
 from subcli.server.gateway.socket import DisconnectedError, Receive, Scope, Send, ServerSocket, headers
@@ -132,17 +132,24 @@ class Gateway:
     async def _admit_to_feed(self, socket: ServerSocket, scope: Scope, query: _Query) -> None:
         """The same for a feed. Raises what `_admit` does."""
         identity = await self._identity(scope, query, _NO_SUBMISSION)
-        if not identity.may(Action.LIST_OWN):
-            raise RefusedError(CloseCode.UNAUTHORIZED, "a link shows no feed")
-        wanted = Wanted(identity.user_id, await self._problem(query))
+        wanted = Wanted(self._owner_of_feed(identity, query), await self._problem(query))
         cursor = _cursor(query)
         await self._check_connect_rate(identity)
         async with AsyncExitStack() as stack:
             await self._take_slot(stack, f"feed:{identity.user_id}", self._limits.feeds)
             stack.enter_context(socket.served())
-            feed = FeedReader(self._store, self._journal, wanted, cursor, self._limits.feed_submissions)
+            most, with_output = self._limits.feed_submissions, _wants_output(query)
+            feed = FeedReader(self._store, self._journal, wanted, cursor, most, with_output=with_output)
             stack.callback(feed.close)
             self._let_watch(stack, socket, identity, feed, feed.hear)
+
+    def _owner_of_feed(self, identity: Identity, query: _Query) -> int | None:
+        """Whose submissions a feed follows; None: everybody's. Without logins, all are of one user."""
+        for_all = query.get("all", [""])[-1] == "true" and self._services.auth is not None
+        action = Action.READ_ANY if for_all else Action.LIST_OWN
+        if not identity.may(action):
+            raise RefusedError(CloseCode.UNAUTHORIZED, refusal(identity.holder.credential, action))
+        return None if for_all else identity.user_id
 
     def _let_watch(
         self,

@@ -55,6 +55,16 @@ class InterleavedReader:
         is_drained = not self._held_events and not self._held_output and not self._output.is_behind
         return self._events.ended and is_drained
 
+    @property
+    def position(self) -> int:
+        """What it has read up to in the log."""
+        return self._events.position
+
+    @property
+    def needs_log(self) -> bool:
+        """Whether the events that follow can only be read from the log."""
+        return not self._held_events and not self._events.ended and self._events.needs_log
+
     async def next(self) -> Sequence[Record]:
         """Return some of the events and pieces of output that follow; none if there are none at the moment.
 

@@ -30,15 +30,15 @@ _CURSOR: Final = re.compile(r"([0-9]{1,18})-([0-9a-f]{0,32})\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a feed follows: the submissions of a user, to one problem if it is given, by its slug."""
+    """What a feed follows: a user's submissions (None: everybody's), to one problem if it is given, by its slug."""
 
-    owner_id: int
+    owner_id: int | None
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far the submissions of a user have been announced: the id of the latest, and the name of a log of it."""
+    """How far submissions have been announced: the id of the latest that may be, and the name of a log of it."""
 
     submission_id: int = 0
     epoch: str | None = None
@@ -106,8 +106,8 @@ class Matching:
             return found, Cursor(found[-1].id, found[-1].epoch)
         return found, newest
 
-    def among(self, owner_id: int, ids: Collection[int]) -> dict[int, Found]:
-        """Return those of these submissions that belong to a user."""
+    def among(self, owner_id: int | None, ids: Collection[int]) -> dict[int, Found]:
+        """Return those of these submissions that belong to a user, or to anybody."""
         with self._read.begin() as connection:
             which = (owned_by(owner_id), submissions.c.id.in_(sorted(ids)))
             return {row.id: Found(*row) for row in connection.execute(select(*_FOUND).where(*which))}
@@ -146,14 +146,14 @@ class Matching:
             return connection.execute(select(func.max(submissions.c.id))).scalar_one() or 0
 
 
-def _newest(connection: Connection, owner_id: int) -> Cursor:
-    """The cursor after all that a user has submitted."""
+def _newest(connection: Connection, owner_id: int | None) -> Cursor:
+    """The cursor after all that a user has submitted, or anybody."""
     query = select(submissions.c.id, submissions.c.epoch).where(owned_by(owner_id))
     row = connection.execute(query.order_by(submissions.c.id.desc()).limit(1)).one_or_none()
     return Cursor() if row is None else Cursor(*row)
 
 
-def _check(connection: Connection, owner_id: int, cursor: Cursor, newest: Cursor) -> None:
+def _check(connection: Connection, owner_id: int | None, cursor: Cursor, newest: Cursor) -> None:
     """Raise ReplacedError if the submission of a cursor is not there, or is another one."""
     if not cursor.submission_id:
         return

@@ -81,8 +81,7 @@ def add_home(router: APIRouter, services: Services, visitor: VisitorOf) -> None:
             rows=rows,
             has_points=any(row["points"] for row in rows),
             older=shown.next and filters.query(shown.next),
-            # There is a feed of one's own submissions only.
-            live="" if cursor or lists is None else "poll" if for_all else "feed",
+            live="" if cursor or lists is None else "all" if for_all else "own",
         )
 
 

@@ -71,7 +71,7 @@ function announce(before, after) {
   if (news.length) at("news").textContent = news.join(". ");
 }
 
-// Follows one's own submissions, over the socket for all of them.
+// Follows the submissions over one socket for all of them: one's own, or for teachers everybody's.
 async function follow() {
   for (let attempts = 0; ; ) {
     const end = await connect();
@@ -91,7 +91,8 @@ async function follow() {
 }
 
 function connect() {
-  const socket = new WebSocket(new URL("ws/feed", location.href.replace(/^http/, "ws")));
+  const query = at("submissions").dataset.live === "all" ? "?all=true" : "";
+  const socket = new WebSocket(new URL(`ws/feed${query}`, location.href.replace(/^http/, "ws")));
   const opened = performance.now();
   let heartbeat = null;
   let dead = null;
@@ -130,7 +131,7 @@ function typeOf(text) {
   }
 }
 
-// Where there is no feed: for everybody's submissions, and where sockets are blocked.
+// Where there is no feed, because sockets are blocked.
 async function poll() {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -140,5 +141,4 @@ async function poll() {
   }
 }
 
-if (at("submissions").dataset.live === "poll") poll();
-else follow();
+follow();
