@@ -161,7 +161,7 @@ async def test_json_draws_nothing(command: Commands) -> None:
         assert (done.code, done.last["type"]) == (0, "result")
         assert {"httpx", "websockets"} <= modules
         assert modules & COMMANDS == needed
-        assert not modules & (NEVER | NEVER_OURS | DRAWING | {"tomllib"})
+        assert not modules & (NEVER | NEVER_OURS | DRAWING | {"tomllib", "subcli.workspace.repository"})
 
 
 @pytest.mark.thorough
