@@ -51,7 +51,7 @@ DRAWING = {
 
 NOT_FOR_A_SERVER = {
     *("alembic", "mako", "sqlalchemy.orm", "psycopg", "redis", "cryptography", "keyring", "rich", "pygments", "httpx"),
-    *("pytest", "yaml", "pylatexenc"),
+    *("pytest", "yaml", "pylatexenc", "pydantic.v1", "sqlalchemy.dialects.postgresql", "jinja2", "markdown_it"),
 }
 """What a server with a database of its own does not keep in its memory."""
 
