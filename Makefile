@@ -32,7 +32,12 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --editable '.[server]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime
+$(VENV)/.test: $(VENV)/.runtime
+	@echo "Installing what the tests need ..."
+	@$(PIP) --group test
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
 	@echo "Installing the development tools ..."
 	@$(PIP) --group dev
 	@touch $@
@@ -40,12 +45,12 @@ $(VENV)/.dev: $(VENV)/.runtime
 demo: $(VENV)/.runtime  ## submit a bundled solution to a temporary server and watch it
 	@$(BIN)/subcli demo
 
-test: $(VENV)/.dev  ## run the tests, the core first; SUBCLI_TEST_ALL=1 adds the slow ones, COVERAGE=1 measures
+test: $(VENV)/$(if $(SUBCLI_TEST_ALL),.dev,.test)  ## run the tests, the core first; SUBCLI_TEST_ALL=1 adds the slow ones, COVERAGE=1 measures
 	$(MAKE) --no-print-directory test-core
 	$(if $(COVERAGE),$(MAKE) --no-print-directory coverage,$(BIN)/python -m pytest $(BESIDE_CORE) -n $(WORKERS))
 
 # Without plug-ins: loading them would take longer than these thousand small tests.
-test-core: $(VENV)/.dev  ## test the core; requires 100 % branch coverage
+test-core: $(VENV)/.test  ## test the core; requires 100 % branch coverage
 	@PYTHONPATH=. PYTHONDONTWRITEBYTECODE= PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 COVERAGE_FILE=$(VENV)/.coverage-core \
 	  $(BIN)/python -m coverage run --rcfile=pyproject.toml --source=subcli \
 	  -m pytest tests/core tests/shared -q -c /dev/null --rootdir=. --import-mode=importlib -W error -p no:logging
@@ -76,7 +81,8 @@ soak: $(VENV)/.dev  ## run fault simulations overnight: make soak N=1000000
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 10)) --from $(FROM) --wire
 	$(BIN)/python -m tests.simulation --count $$(($(N) / 100)) --from $(FROM) --feed
 	SUBCLI_FUZZ=$(FUZZ) SUBCLI_TEST_ALL=1 $(BIN)/python -m pytest tests/fuzz tests/output tests/cli/test_hostile_server.py \
-	  tests/server/api/test_openapi.py tests/server/edge/test_hostile_values.py tests/system/test_traces.py -q -n $(WORKERS) --timeout 0
+	  tests/server/api/test_openapi.py tests/server/edge/test_hostile_values.py tests/system/test_traces.py \
+	  tests/system/test_empty_environment.py -q -n $(WORKERS) --timeout 0
 	$(BIN)/python -m tests.cluster --rounds $(ROUNDS) --from $(FROM)
 	SUBCLI_TEST_BACKENDS=all $(BIN)/python -m pytest tests/server -n $(WORKERS)
 	SUBCLI_TEST_ALL=1 SUBCLI_TEST_CORPUS=all $(BIN)/python -m pytest tests/judge/test_corpus.py -n $(WORKERS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.once import once
 from tests.preload import client as preload
 from tests.unmeasured import UNMEASURED as VARIABLES
 
@@ -184,9 +185,11 @@ def redis_server() -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database with the schema, made once: Alembic takes its time."""
-    from subcli.server.log.database import open_database
 
-    path = tmp_path_factory.mktemp("migrated") / "subcli.db"
-    # Closing the last connection leaves everything in this one file.
-    open_database(f"sqlite:///{path}").dispose()
-    return path
+    def make(place: Path) -> None:
+        from subcli.server.log.database import open_database
+
+        # Closing the last connection leaves everything in this one file.
+        open_database(f"sqlite:///{place / 'subcli.db'}").dispose()
+
+    return once(tmp_path_factory, "migrated", make)[0] / "subcli.db"

@@ -315,6 +315,7 @@ def test_every_field(name: str, home: Path) -> None:
     assert not faults, "\n".join(faults)
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("code", [400, 401, 404, 422, 429, 503])
 @pytest.mark.usefixtures("wire")
 def test_every_refusal(code: int, home: Path) -> None:

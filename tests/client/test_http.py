@@ -221,6 +221,7 @@ def halves() -> bytes:
     return gzipped(bytes(MAX_BODY_BYTES // 2)) + gzipped(bytes(MAX_BODY_BYTES // 2 + 1))
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize(
     ("encoding", "content", "reason"),
     [

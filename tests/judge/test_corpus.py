@@ -24,8 +24,8 @@ QUICK = ("python",)
 """The language of a default run; the others take a compiler or a runtime that is slow to start."""
 SLOW = ("time", "memory")
 """Programs that compute until they are stopped."""
-BARE = ("python", "c")
-"""The languages that run without a sandbox too."""
+BARE = ("python",)
+"""The language that runs without a sandbox too."""
 ALL = os.environ.get("SUBCLI_TEST_CORPUS") == "all"
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.hang import HANG_S
+from tests.once import once
 
 from . import side_by_side
 from .canaries import CANARIES as CANARIES
@@ -141,7 +142,11 @@ class JudgedOnce:
 @pytest.fixture(scope="session")
 def judged(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> JudgedOnce:
     """A server whose submission 1 is the bundled wrong solution, judged once, by three of the ten tests."""
-    place = tmp_path_factory.mktemp("judged")
+    place, _ = once(tmp_path_factory, "judged", lambda place: _judge(place, migrated))
+    return JudgedOnce(place / "data/subcli.db", place / "problems")
+
+
+def _judge(place: Path, migrated: Path) -> None:
     problem = place / "problems/short-election"
     shutil.copytree(SOLUTIONS.parent, problem)
     table = (problem / "problem.toml").read_text()
@@ -164,7 +169,6 @@ def judged(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> JudgedOn
         assert (done.returncode, done.stdout) == (1, "failed\n"), done.stderr
     finally:
         server.stop()
-    return JudgedOnce(server.data_dir / "subcli.db", problem.parent)
 
 
 @pytest.fixture

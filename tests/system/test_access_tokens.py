@@ -159,6 +159,7 @@ def asked(terminal: Terminal, question: str) -> bool:
     return question.strip() in terminal.text and not terminal.after[3] & termios.ECHO
 
 
+@pytest.mark.thorough(measured=True)
 async def test_what_needs_a_terminal(guarded: Served, command: Commands) -> None:
     """Without one, `auth passwd` asks nothing; an access token cannot change a password."""
     done = await command("auth", "passwd", "--server", guarded.url)

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 
 from tests.hang import HANG_S
+from tests.once import once
 
 from .command import SUBCLI, Commands
 from .conftest import PRINTED, SOLUTIONS, Run, Served, waiting_problem
@@ -54,13 +55,14 @@ def problems(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def accounts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data of a server with the users ada and bob, made once as an operator makes them."""
-    home = tmp_path_factory.mktemp("accounts")
-    data = home / "data"
-    env = {"HOME": str(home), "PATH": os.environ["PATH"]}
-    for name in ("ada", "bob"):
-        words = [*SUBCLI, "user", "add", name, "--password-stdin", "--data-dir", str(data)]
-        subprocess.run(words, input=PASSWORD, text=True, check=True, capture_output=True, env=env)
-    return data
+
+    def make(home: Path) -> None:
+        env = {"HOME": str(home), "PATH": os.environ["PATH"]}
+        for name in ("ada", "bob"):
+            words = [*SUBCLI, "user", "add", name, "--password-stdin", "--data-dir", str(home / "data")]
+            subprocess.run(words, input=PASSWORD, text=True, check=True, capture_output=True, env=env)
+
+    return once(tmp_path_factory, "accounts", make)[0] / "data"
 
 
 @pytest.fixture

@@ -93,6 +93,7 @@ def test_unreachable_server(run: Run) -> None:
     assert [line["type"] for line in lines].count("error") == 1
 
 
+@pytest.mark.thorough(measured=True)
 def test_rejected_submission(server: Served, run: Run, bad_files: Path) -> None:
     """Unknown problem, language or id: the server's sentence, and no submission is created."""
     at = ("--server", server.url)

@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from tests.once import once
+
 from .conftest import needs
 from .runners import run_action, run_component, run_script
 from .scripted import Rest, Script, Wire, scripted, short_log
@@ -40,7 +42,11 @@ def judging(final_status: str) -> Script:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the action's first step does: it installs the action's own version."""
     needs("bash", "/bin/bash")
-    place = tmp_path_factory.mktemp("install") / "work"
+    return {"install": {"outputs": once(tmp_path_factory, "install", _install)[1]}}
+
+
+def _install(directory: Path) -> dict[str, str]:
+    place = directory / "work"
     place.mkdir()
     table = yaml.safe_load(ACTION.read_text())
     table["runs"]["steps"] = table["runs"]["steps"][:1]
@@ -49,7 +55,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     alone.write_text(yaml.safe_dump(table))
     done = run_action(alone, {"path": "x", "package": str(ROOT)}, place, environment(Path(sys.executable).parent))
     assert done.code == 0, done.log
-    return {"install": {"outputs": done.outputs}}
+    return done.outputs
 
 
 def environment(*programs: Path) -> dict[str, str]:

@@ -260,6 +260,7 @@ async def test_closed_standard_streams(command: Commands) -> None:
     assert b"Traceback" not in err
 
 
+@pytest.mark.thorough(measured=True)
 async def test_ignored_hangup(command: Commands) -> None:
     """A SIGHUP that the parent had ignored, as nohup does, stays ignored."""
     read, hung_up = asyncio.Event(), asyncio.Event()
@@ -282,6 +283,7 @@ async def test_ignored_hangup(command: Commands) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.thorough(measured=True)
 async def test_interrupt_during_imports(command: Commands) -> None:
     """Ctrl-C while modules are still being imported: exit 130, without a traceback."""
     patch = command.cwd / "interrupting"

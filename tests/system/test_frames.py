@@ -192,6 +192,7 @@ async def test_unknown_type_and_verdict(command: Commands) -> None:
 # -- staying within the limits ----------------------------------------------------------------------
 
 
+@pytest.mark.thorough(measured=True)
 async def test_timeout_includes_submitting(command: Commands) -> None:
     """--timeout ends a watch, a submit, and a submit whose POST hangs, within half a second: exit 7."""
     (command.cwd / "b.py").write_text("pass")

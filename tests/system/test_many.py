@@ -256,6 +256,7 @@ async def test_interrupt(command: Commands) -> None:
     assert "`subcli watch --mine" in done.err
 
 
+@pytest.mark.thorough(measured=True)
 async def test_live_screen_of_thousands(command: Commands) -> None:
     """5,000 submissions on one screen of a real terminal: those that fail first, all counted, and a way out."""
     ids = range(1, 5001)

@@ -47,6 +47,7 @@ def test_logs_and_metrics(serve: Callable[..., Served], run: Run) -> None:
     assert watched["request"] != handed_in["request"]
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize(
     ("words", "named"),
     [

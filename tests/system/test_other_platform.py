@@ -175,6 +175,7 @@ async def test_three_tests_called_basic(command: Commands) -> None:
         assert f".{kind}" in text
 
 
+@pytest.mark.thorough(measured=True)
 async def test_doctor(command: Commands) -> None:
     """Without `/info` and `/auth/me`, a request says whether a token is needed, and whether ours is accepted."""
     for token, given, state, words in (
@@ -217,6 +218,7 @@ async def test_other_terminal_statuses(command: Commands, status: str) -> None:
     assert (done.code, done.out) == (1, "failed\n"), done
 
 
+@pytest.mark.thorough(measured=True)
 async def test_bad_token(command: Commands) -> None:
     """A bad token, for which the handshake fails with 403 and REST says 401, exits 4; the right one works."""
     async with running(command, OtherPlatform(token="another")) as (server, subcli):

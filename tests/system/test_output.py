@@ -188,6 +188,7 @@ async def test_output_is_resumed_after_a_cut(command: Commands) -> None:
     assert asked == [("output", None, None), ("output", "3", "2")]
 
 
+@pytest.mark.thorough(measured=True)
 async def test_a_hundred_megabytes_pass_through(command: Commands) -> None:
     """`--json` and `--plain` hold no more than a reader needs, however much comes."""
     text = "x" * 40_000 + "\n"

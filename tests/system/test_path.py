@@ -61,6 +61,8 @@ def test_demo_failing_ends_with_one(tmp_path: Path) -> None:
     failed = [result for result in lines.of("test_result") if result["status"] != "passed"]
     analyses = lines.of("error_analysis")
     assert len(failed) == len(analyses) == 2
+    # The server is gone by then: no command that asks it.
+    assert all("rerun" not in result and "has_trace" not in result for result in failed)
     assert {analysis["test_id"] for analysis in analyses} == {result["test_id"] for result in failed}
     source = (SOLUTIONS / "failing.py").read_text().splitlines()
     for analysis in analyses:

@@ -135,6 +135,7 @@ async def test_rate_limited_beyond_the_attempts(command: Commands) -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1010, 4500, 4999])
 async def test_fatal_close_code(command: Commands, code: int) -> None:
     """A close code that no retry cures exits 6 without another connect, with code and reason."""
@@ -231,6 +232,7 @@ def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
     return file, context
 
 
+@pytest.mark.thorough(measured=True)
 async def test_invalid_certificate(command: Commands) -> None:
     """An untrusted certificate exits 6 with the cause, without a retry; SSL_CERT_FILE makes it trusted."""
     file, context = certificate(command.cwd)

@@ -66,6 +66,7 @@ def test_workflows_call_what_there_is() -> None:
     assert seen >= 3
 
 
+@pytest.mark.thorough
 def test_workflows_are_safe() -> None:
     """zizmor finds nothing: actions are pinned by hash, tokens may do little, nothing foreign becomes a script."""
     files = [*WORKFLOWS, ROOT / "action.yml", ROOT / ".github/dependabot.yml"]

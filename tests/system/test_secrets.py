@@ -114,6 +114,7 @@ def command_line(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+@pytest.mark.thorough(measured=True)
 async def test_not_in_the_process_list(command: Commands) -> None:
     """While it runs, nothing secret stands in its command line."""
     seen: list[bytes] = []
@@ -146,6 +147,7 @@ async def test_a_project_from_strangers(command: Commands) -> None:
             assert server.requests == []
 
 
+@pytest.mark.thorough(measured=True)
 async def test_over_plain_http(command: Commands) -> None:
     """A token over http to another machine only with --insecure-http, for the WebSocket's address as well."""
     here = "http://127.0.0.1:9"

@@ -129,6 +129,7 @@ async def test_refused_post(command: Commands, status: int) -> None:
     assert "\x1b" not in done.err
 
 
+@pytest.mark.thorough(measured=True)
 async def test_submission_not_visible_yet(command: Commands) -> None:
     """4004 right after our own submit is retried."""
     async with scripted(closing(4004), closing(4004), finish, rest=Rest()) as server:

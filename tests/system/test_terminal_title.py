@@ -43,6 +43,7 @@ async def test_title_is_reset_by_an_interrupt(command: Commands) -> None:
     assert UNDONE in await written_after_title(command, keys=b"\x03")
 
 
+@pytest.mark.thorough(measured=True)
 async def test_title_is_reset_by_sigterm(command: Commands) -> None:
     """SIGTERM takes title and progress back."""
     assert UNDONE in await written_after_title(command, number=signal.SIGTERM)

@@ -90,6 +90,7 @@ def test_other_forms(run: Run, failed: Served, tmp_path: Path) -> None:
     assert test["rerun"] == "subcli test --replay '1:Split Vote'"
 
 
+@pytest.mark.thorough(measured=True)
 def test_replay(run: Run, failed: Served, tmp_path: Path) -> None:
     """The same violation with what was submitted; another course, and in the end none, with other code."""
     at = ("--server", failed.url)

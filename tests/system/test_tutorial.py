@@ -9,6 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
 TESTS = ROOT / "src/subcli/judge/problems/lru-cache/tests/run.py"
@@ -22,6 +24,7 @@ def failures(solution: Path) -> list[str]:
     return re.findall(r"^not ok \d+ (?:- )?(.*?)(?: #.*)?$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.thorough(measured=True)
 def test_program_of_the_tutorial(tmp_path: Path) -> None:
     """As it stands, two tests fail, those that the page speaks of; with the lines of step 7, none does."""
     program, correction = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

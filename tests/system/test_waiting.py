@@ -146,6 +146,7 @@ async def test_polling_slows_down(command: Commands) -> None:
     assert len(server.connects) == 1
 
 
+@pytest.mark.thorough(measured=True)
 async def test_plain_heartbeat(command: Commands) -> None:
     """After 30 s of silence the plain view prints a heartbeat on stderr."""
 

@@ -61,6 +61,7 @@ def test_wheel(tmp_path: Path) -> None:
     assert manual.stdout.strip() == str(environment / "share/man/man1/subcli.1"), manual.stderr
 
 
+@pytest.mark.thorough(measured=True)
 def test_completion_command() -> None:
     """Each script is printed as committed; an unsupported shell is rejected."""
     for shell, name in SHELLS:

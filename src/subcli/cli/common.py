@@ -289,6 +289,17 @@ def expanded(path: Path | None) -> Path | None:
     return None if path is None else expand_user(path)
 
 
+def written(path: Path | None) -> Path | None:
+    """A type for what a command writes: as `expanded`, and nothing is ever written to a file called ``-``.
+
+    Raises:
+        UsageError: That is its name.
+    """
+    if path is not None and str(path) == "-":
+        raise UsageError("`-` does not stand for stdout here.", hint="Name a file or a directory.")
+    return expanded(path)
+
+
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     """A parser for options that name a whole number. The help shows nothing of it: typer would print `[x>=1]`.
 

@@ -54,6 +54,8 @@ class ServerLimits:
     """How many bytes of it in a second; where there is more, a marker says how much is not shown."""
     output_keep_s: int = 3600
     """How long after the verdict it is kept."""
+    keeps_traces: bool = True
+    """Whether it is kept how tests on several nodes failed, so that it can be drawn and replayed."""
     pack_after_s: int = 86400
     """How long after its verdict a submission's log is packed, and no log is within that of a change of the schema."""
     disk_free_percent: int = 5

@@ -218,6 +218,7 @@ def checked(root: Path, files: FILES) -> dict[str, Check]:
     return {check.what: check for check in report.checks}
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("name", first(len(USUAL), sorted(AGREEING, key=lambda name: name not in USUAL)))
 def test_a_check_agrees_with_every_directory(tmp_path: Path, name: str) -> None:
     found = checked(tmp_path, AGREEING[name])

@@ -75,6 +75,7 @@ async def test_cpp_compiles_for_a_small_program(tiny: MakeProblem, starter: Star
     assert judged.verdict == "passed", judged.events
 
 
+@pytest.mark.thorough(measured=True)
 async def test_rust_compiles_for_a_small_program(run: Run, tiny: MakeProblem, rustc: str) -> None:
     """rustc aborts with less than 256 MB of address space."""
     language = RUST.replace("RUSTC", rustc)

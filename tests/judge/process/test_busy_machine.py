@@ -51,6 +51,7 @@ async def test_time_of_the_build_is_not_the_tests(run: Run, tiny: MakeProblem) -
     assert judged.verdict == "passed", judged.events
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("language", ["", 'build = ["sleep", "60"]\n'], ids=["test", "build"])
 async def test_a_time_out_is_told_to_the_judges_caller(run: Run, tiny: MakeProblem, language: str) -> None:
     """It alone knows what else is judged; a verdict that has nothing to do with time does not say a word about it."""

@@ -165,6 +165,7 @@ async def test_exceeded_limit_of_a_build_keeps_what_it_printed(run: Run, tiny: M
     assert judged.analysis["location"] == {"file": "x.sh", "line": 2}
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 async def test_output_limit(run: Run, tiny: MakeProblem, node: MakeNode, stream: str) -> None:
     """The solution is stopped at the limit, what is shown is cut, and no event is large."""

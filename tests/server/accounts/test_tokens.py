@@ -44,6 +44,7 @@ async def ask(live: Any, token: str) -> httpx.Response:
     return response
 
 
+@pytest.mark.thorough(measured=True)
 async def test_forged_tokens_over_rest(guarded: Any, subtests: pytest.Subtests) -> None:
     """Every forged or stale token is 401 with a sentence, and never 500."""
     good = guarded.http.headers["Authorization"].removeprefix("Bearer ")
@@ -172,6 +173,7 @@ async def test_stale_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> No
             assert (await closed(await guarded.watch(submission_id, f"?token={token}")))[0] == 4003
 
 
+@pytest.mark.thorough(measured=True)
 async def test_malformed_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> None:
     """Every claim has one type and a range, whoever signed it; a submission of `true` is not the first one."""
     submission_id = await guarded.submit()
@@ -209,6 +211,7 @@ async def test_token_given_twice_in_the_query(guarded: Any) -> None:
     assert await closed(watcher) == (4003, "two tokens")
 
 
+@pytest.mark.thorough(measured=True)
 async def test_token_expires_during_a_watch(start: Callable[..., Any]) -> None:
     """The socket is closed with 4003, whether an access token or a watch token opened it."""
     async with start(auth=True, access_token_s=3, leeway_s=0) as live:

@@ -288,7 +288,7 @@ async def test_device_cookie(start: Callable[..., Any]) -> None:
         live.add_user("ada")
         login = {"grant_type": "password", "username": "ada", "password": PASSWORD}
         cookie = (await live.grant(**login)).headers["set-cookie"]
-        assert cookie.startswith("subcli_device=")
+        assert cookie.startswith(f"subcli_device_{live.url.rpartition(':')[2]}=")
         assert {"HttpOnly", "Path=/", "SameSite=strict"} <= set(cookie.split("; "))
         known = dict(live.http.cookies)
         live.http.cookies.clear()

@@ -26,7 +26,7 @@ from subcli.shared import messages
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
-EXAMPLES = "25" if os.environ.get("SUBCLI_FUZZ") else "5"
+EXAMPLES = "25" if os.environ.get("SUBCLI_FUZZ") else "3"
 """Of each route; `make soak` tries more."""
 PHASES = {True: "coverage,fuzzing", False: "fuzzing"}
 """Without a login, nearly every answer is 401."""

@@ -112,6 +112,7 @@ CALLS = [
 LOGOUT = Call(Action.OWN_ACCOUNT, 200, "POST", "/api/auth/logout")
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("role", Role)
 async def test_each_role_tries_everything(start: Any, role: Role, subtests: pytest.Subtests) -> None:
     """With each credential: what the table allows works, and everything else is refused with a sentence."""

@@ -166,6 +166,7 @@ async def live(start: Callable[..., Any]) -> AsyncIterator[Any]:
         assert (await server.log_in("eve"))["access_token"]
 
 
+@pytest.mark.thorough(measured=True)
 async def test_addresses(live: Any) -> None:
     """Each parameter once, and once after another value."""
     bad = []
@@ -209,6 +210,7 @@ def bodies() -> Iterator[tuple[str, str, str]]:
             yield path, name, text
 
 
+@pytest.mark.thorough(measured=True)
 async def test_bodies(live: Any) -> None:
     """Each field of each body in turn, and each body as a whole."""
     bad = []

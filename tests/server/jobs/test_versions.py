@@ -249,6 +249,7 @@ async def test_worker_fetches_what_it_lacks(
     assert "sum" not in elsewhere.problems
 
 
+@pytest.mark.thorough(measured=True)
 async def test_version_that_a_worker_does_not_understand(
     start: Callable[..., Any],
     work: Callable[..., Any],

@@ -91,6 +91,7 @@ async def test_a_failing_judge_gives_the_verdict_error_at_its_third_try(
         assert "judge" in events[-2]["detail"]
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize(
     "last",
     [
@@ -771,6 +772,7 @@ async def test_no_standstill_while_another_worker_may_take_what_waits(
     assert [event.get("detail") for event in workbench.events(other)] == told
 
 
+@pytest.mark.thorough(measured=True)
 async def test_what_vanishes_while_it_is_needed_is_no_try(workbench: Bench) -> None:
     """However often: the submission goes back, and waits for a worker that has what it needs."""
     space = PLENTY
@@ -815,6 +817,7 @@ async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbe
     assert "3 times" in workbench.events(submission_id)[-2]["detail"]
 
 
+@pytest.mark.thorough(measured=True)
 async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
     """Each of forty submissions is judged once by one of four workers."""
     judged: list[str] = []
@@ -1047,6 +1050,7 @@ async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench, mon
         await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
 
+@pytest.mark.thorough(measured=True)
 async def test_positions_are_right_with_several_workers(workbench: Bench) -> None:
     """With two workers of two, each waiting submission is told each position once, counting down to 1."""
     release = asyncio.Event()

@@ -49,6 +49,7 @@ def test_a_sound_database(store: Store, engine: Engine) -> None:
     assert faults(engine) == {}
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize(
     ("damage", "name", "said"),
     [

@@ -133,6 +133,7 @@ READS: dict[str, Callable[[Store], object]] = {
 }
 
 
+@pytest.mark.thorough(measured=True)
 def test_no_read_looks_at_everything(full: Store, engine: Engine, subtests: pytest.Subtests) -> None:
     """No statement reads a whole table that grows, or sorts it."""
     for name, read in READS.items():

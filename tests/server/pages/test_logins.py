@@ -276,3 +276,28 @@ async def test_demo_mode_has_no_logins(live: Live) -> None:
     for path in ("/login", "/logout"):
         assert (await live.http.post(path, headers={"Origin": live.url})).status_code in (403, 404)
     assert "Log" not in (await live.http.get("/")).text
+
+
+async def test_login_again_ends_the_session_before(start: Callable[..., Any]) -> None:
+    """The browser forgets its cookie, so nobody could log it out any more; a wrong password changes nothing."""
+    async with start(auth=True) as live:
+        await live.be("ada")
+        await enter(live, "ada")
+        before = cookie_of(live)
+        assert (await enter(live, "ada", "wrong")).status_code == 401
+        assert (await live.http.get("/api/auth/me", headers=before)).status_code == 200
+        assert (await enter(live, "ada")).status_code == 303
+        after = cookie_of(live)
+        live.http.cookies.clear()
+        assert (await live.http.get("/api/auth/me", headers=before)).status_code == 401
+        assert (await live.http.get("/api/auth/me", headers=after)).status_code == 200
+
+
+async def test_servers_of_one_host_have_cookies_of_their_own(start: Callable[..., Any]) -> None:
+    """Browsers send cookies to every port: with one name, each server would overwrite what the other one set."""
+    async with start(auth=True) as live:
+        live.add_user("ada")
+        response = await enter(live, "ada")
+        port = live.url.rpartition(":")[2]
+        assert {name.rpartition("_")[2] for name in response.cookies} == {port}
+        assert len(response.cookies) == 2

@@ -156,6 +156,7 @@ async def test_an_event_committed_before_the_subscription_is_confirmed(node: Cal
         await stream.aclose()
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("harm", ["kill", "freeze"])
 async def test_without_redis_the_log_is_followed(
     node: Callable[[Log], Any], redis_server: RedisServer, harm: str

@@ -142,6 +142,7 @@ async def test_the_queue_recovers_after_redis_lost_its_data(
         assert (await waits).submission_id == 7
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("harm", ["kill", "freeze"])
 async def test_without_redis_workers_judge_what_sweeps_find(
     queue: Callable[..., RedisQueue], redis_server: RedisServer, harm: str

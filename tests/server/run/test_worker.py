@@ -102,6 +102,7 @@ def test_worker_requires_a_sandbox(subcli: Callable[..., Any], tmp_path: Path) -
     assert "Traceback" not in errors
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("backends", [("postgresql", "redis")], ids=["postgresql+redis"], indirect=True)
 def test_gateway_and_worker(subcli: Callable[..., Any], tmp_path: Path, database: str, bus: str) -> None:
     """A gateway accepts, a worker judges; after SIGTERM the next worker gets the job at once."""

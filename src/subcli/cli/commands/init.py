@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, expanded, slug_of
+from subcli.cli.common import Common, command, slug_of, written
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
@@ -32,14 +32,16 @@ def register(app: typer.Typer) -> None:
         common: Common,
         streams: Streams,
         problem: Annotated[str | None, typer.Argument(metavar="[PROBLEM]", help="Id or slug.")] = None,
-        directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: the slug.")] = None,
+        directory: Annotated[
+            Path | None, typer.Argument(metavar="[DIR]", callback=written, help="Default: the slug.")
+        ] = None,
         language: Annotated[
             str | None, typer.Option("--language", metavar="NAME", help="Default: python, else the problem's first.")
         ] = None,
         new_problem: Annotated[
             Path | None,
             typer.Option(
-                "--new-problem", metavar="DIR", callback=expanded, help="Create your own problem in this directory."
+                "--new-problem", metavar="DIR", callback=written, help="Create your own problem in this directory."
             ),
         ] = None,
         runner: Annotated[

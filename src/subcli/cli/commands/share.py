@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     def share(
         common: Common,
         streams: Streams,
-        id: Annotated[str | None, typer.Argument(metavar="[ID or URL]", help="Default: the latest.")] = None,
+        id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id or page URL. Default: the latest.")] = None,
         expires: Annotated[
             int,
             typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import Common, command, expanded, submission, whole_number
+from subcli.cli.common import Common, command, submission, whole_number, written
 from subcli.cli.request import request
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
         plain: Annotated[bool, typer.Option("--plain", help="With `--diagram`: sentences, no drawing.")] = False,
         svg: Annotated[
             Path | None,
-            typer.Option("--svg", metavar="FILE", callback=expanded, help="Write that drawing to an SVG file."),
+            typer.Option("--svg", metavar="FILE", callback=written, help="Write that drawing to an SVG file."),
         ] = None,
     ) -> int:
         """Show the current state of a submission."""

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from subcli.cli import exits
-from subcli.cli.common import expanded, whole_number
+from subcli.cli.common import whole_number, written
 from subcli.core.errors import WatchTimeoutError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ Judging: TypeAlias = Annotated[
 ]
 JunitXml: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--junit-xml", metavar="PATH", callback=expanded, help="Write a JUnit XML report, even on errors."),
+    typer.Option("--junit-xml", metavar="PATH", callback=written, help="Write a JUnit XML report, even on errors."),
 ]
 Notify: TypeAlias = Annotated[
     bool, typer.Option("--notify", help="Ring the bell and show a desktop notification at the end.")

@@ -163,14 +163,22 @@ def _add_token(router: APIRouter, logins: Logins) -> None:
 def remember_device(response: Response, request: Request, logins: Logins, granted: Granted) -> None:
     """Mark the browser as one with which this user has logged in."""
     device, seconds = logins.device(granted)
-    is_secure = request.url.scheme == "https"
-    response.set_cookie(_DEVICE, device, seconds, httponly=True, samesite="strict", secure=is_secure)
+    response.set_cookie(
+        session_cookie.own_name(_DEVICE, request),
+        device,
+        seconds,
+        path=session_cookie.own_path(request),
+        httponly=True,
+        samesite="strict",
+        secure=session_cookie.is_secure(request),
+    )
 
 
 async def with_password(logins: Logins, fields: Mapping[str, str], request: Request) -> Granted:
     """Log in with the `username` and the `password` in these fields. Raises what `Logins.with_password` does."""
     name, password = _field(fields, "username"), _field(fields, "password")
-    return await logins.with_password(name, password, address_of(request), request.cookies.get(_DEVICE))
+    device = request.cookies.get(session_cookie.own_name(_DEVICE, request))
+    return await logins.with_password(name, password, address_of(request), device)
 
 
 async def _grant(logins: Logins, fields: Mapping[str, str], request: Request) -> Granted:

@@ -29,7 +29,7 @@ def shown(scope: Scope) -> str | None:
     # Scripts of any page can open a socket and read what comes, so a handshake does not count as reading.
     if not _counts(scope, is_read=scope["type"] == "http" and scope["method"] in _READING):
         return None
-    name = _name(HTTPConnection(scope))
+    name = own_name(_NAME, HTTPConnection(scope))
     pairs = (pair.strip().partition("=") for header in headers(scope, b"cookie") for pair in header.split(";"))
     values = [value for key, _, value in pairs if key == name]
     return values[0] if len(values) == 1 else None
@@ -51,34 +51,40 @@ def _counts(scope: Scope, *, is_read: bool) -> bool:
 def set_cookie(response: Response, request: Request, token: str) -> None:
     """Log the browser in, until it is closed or the session ends."""
     response.set_cookie(
-        _name(request),
+        own_name(_NAME, request),
         token,
-        path=_path(request),
+        path=own_path(request),
         httponly=True,
         # Not strict: whoever follows a link from elsewhere would see a page that asks for a login.
         samesite="lax",
-        secure=request.url.scheme in _SECURE_SCHEMES,
+        secure=is_secure(request),
     )
 
 
 def delete_cookie(response: Response, request: Request) -> None:
     """Log the browser out."""
-    is_secure = request.url.scheme in _SECURE_SCHEMES
-    response.delete_cookie(_name(request), path=_path(request), httponly=True, samesite="lax", secure=is_secure)
+    name, path = own_name(_NAME, request), own_path(request)
+    response.delete_cookie(name, path=path, httponly=True, samesite="lax", secure=is_secure(request))
 
 
-def _path(connection: HTTPConnection) -> str:
+def is_secure(connection: HTTPConnection) -> bool:
+    """Whether the browser reaches this server over TLS."""
+    return connection.url.scheme in _SECURE_SCHEMES
+
+
+def own_path(connection: HTTPConnection) -> str:
+    """The path of this server's cookies."""
     return connection.scope.get("root_path") or "/"
 
 
-def _name(connection: HTTPConnection) -> str:
-    """The name holds the port, because the servers of one host share their cookies.
+def own_name(base: str, connection: HTTPConnection) -> str:
+    """The name of this server's cookie. It holds the port, because the servers of one host share their cookies.
 
     `__Host-`: browsers take such a cookie from this very host only, over TLS, for all paths. Below a path, other
     programs of the host have the other paths, so there it is `__Secure-` and the cookie has its path.
     """
     host = parse_host(connection.headers.get("host", ""))
-    name = f"{_NAME}_{host.port}" if host is not None and host.port else _NAME
-    if connection.url.scheme not in _SECURE_SCHEMES:
+    name = f"{base}_{host.port}" if host is not None and host.port else base
+    if not is_secure(connection):
         return name
     return f"__Secure-{name}" if connection.scope.get("root_path") else f"__Host-{name}"

@@ -125,7 +125,8 @@ class Judging:
         claim = self.claim
         left = self._output_left
         output = OutputLimits(left, self._limits.output_per_s) if left > 0 else None
-        job = Job(self._problem, claim.language, claim.files, claim.attempt, alone, output, traced=True)
+        traced = self._limits.keeps_traces
+        job = Job(self._problem, claim.language, claim.files, claim.attempt, alone, output, traced=traced)
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue(_BUFFER_EVENTS)
         reading = asyncio.create_task(self._read_judge(job, events))
         try:

@@ -38,7 +38,7 @@ def add_logins(router: APIRouter, services: Services, visitor: VisitorOf) -> Non
         return found.page(request, "login.html", next=_own_page(next), error="", user="")
 
     @router.post("/login")
-    async def login(request: Request) -> Response:
+    async def login(request: Request, before: Annotated[Visitor, Depends(whoever)]) -> Response:
         _refuse_foreign(request)
         fields: dict[str, str] = {}
         try:
@@ -46,6 +46,9 @@ def add_logins(router: APIRouter, services: Services, visitor: VisitorOf) -> Non
             granted = await with_password(logins, fields, request)
         except (GrantError, LimitedError, BusyError) as error:
             return _again(request, fields, error)
+        if "authorization" not in request.headers and before.may(Action.OWN_ACCOUNT):
+            # The browser is about to forget that session, so nobody could end it any more.
+            await _end(logins, request, before)
         response = _to(fields.get("next", ""))
         remember_device(response, request, logins, granted)
         session_cookie.set_cookie(response, request, logins.page_token(granted))

@@ -35,7 +35,7 @@ from subcli.cli.commands.server.options import (
     start_audit_log,
     start_logging,
 )
-from subcli.cli.common import Common, command, expanded, whole_number
+from subcli.cli.common import Common, command, whole_number, written
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
@@ -52,7 +52,7 @@ Port: TypeAlias = Annotated[
 ]
 DataDir: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", callback=expanded, help="Where to store submissions."),
+    typer.Option("--data-dir", metavar="DIR", callback=written, help="Where to store submissions."),
 ]
 NoWorker: TypeAlias = Annotated[bool, typer.Option("--no-worker", help="Leave judging to `subcli worker`.")]
 Auth: TypeAlias = Annotated[bool, typer.Option("--auth", help="Require logins (`subcli user add`). Allows any --host.")]
@@ -129,7 +129,8 @@ def register(app: typer.Typer) -> None:
             problems_dir=problems,
             languages=languages,
             concurrency=_concurrency(concurrency, redis, no_worker=no_worker),
-            limits=limits_of(set_limit or (), access_token_s=access_token_seconds),
+            # Nobody can ask a server that ends with the command that started it.
+            limits=limits_of(set_limit or (), access_token_s=access_token_seconds, keeps_traces=not stop_with_stdin),
             authentication=_authentication(streams) if auth else None,
             allowed_origins=tuple(_origin(text) for text in allow_origin or ()),
             trusted_proxies=tuple(_network(text) for text in trusted_proxy or ()),

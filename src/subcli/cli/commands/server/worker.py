@@ -31,7 +31,7 @@ from subcli.cli.commands.server.options import (
     require_server_extra,
     start_logging,
 )
-from subcli.cli.common import Common, command, expanded
+from subcli.cli.common import Common, command, written
 from subcli.cli.streams import Streams
 from subcli.core.errors import UsageError
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 DataDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", metavar="DIR", callback=expanded, help="Where to keep a copy of the problems while running."
+        "--data-dir", metavar="DIR", callback=written, help="Where to keep a copy of the problems while running."
     ),
 ]
 

@@ -9,14 +9,14 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.commands.server.options import AuditLog, Database, require_server_extra, start_audit_log
-from subcli.cli.common import Common, command, expanded
+from subcli.cli.common import Common, command, written
 from subcli.cli.common import group as make_group
 from subcli.cli.lifetime import duration
 from subcli.cli.streams import Streams
 
 DataDir: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", callback=expanded, help="Data directory of the server."),
+    typer.Option("--data-dir", metavar="DIR", callback=written, help="Data directory of the server."),
 ]
 _CHECKING: Final = (*exits.LOCAL, 6)
 
@@ -48,7 +48,7 @@ def _register_backup(group: typer.Typer) -> None:
     def backup(
         common: Common,
         streams: Streams,
-        file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+        file: Annotated[Path, typer.Argument(metavar="FILE", callback=written, help="A new file.")],
         data_dir: DataDir = None,
         database: Database = None,
     ) -> int:

@@ -9,13 +9,13 @@ import typer
 
 from subcli.cli import exits
 from subcli.cli.commands.server.options import AuditLog, Database, require_server_extra, start_audit_log
-from subcli.cli.common import Common, command, expanded
+from subcli.cli.common import Common, command, written
 from subcli.cli.common import group as make_group
 from subcli.cli.streams import Streams
 
 DataDir: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", callback=expanded, help="Data directory of the server."),
+    typer.Option("--data-dir", metavar="DIR", callback=written, help="Data directory of the server."),
 ]
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME")]
 PasswordStdin: TypeAlias = Annotated[
@@ -74,7 +74,7 @@ def _register_additions(group: typer.Typer) -> None:
             typer.Option(
                 "--output",
                 metavar="FILE",
-                callback=expanded,
+                callback=written,
                 help="Write generated passwords to this new file, which only you can read. Default: stdout.",
             ),
         ] = None,

@@ -1,4 +1,4 @@
-"""Ten tests of a leader election, each over several seeds of the simulated network."""
+"""Ten tests of a leader election over a simulated network, some of them over two seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from subcli.judge.harness import Message, Network, Violation
 @pytest.mark.title("Leader Election")
 def test_leader_election(make_cluster):
     """Three nodes agree on a leader."""
-    for seed in range(1, 7):
+    for seed in (1, 2):
         election = start(make_cluster, 3, seed)
         election.await_leader(2 * SECOND)
 
@@ -19,9 +19,8 @@ def test_leader_election(make_cluster):
 @pytest.mark.title("Five Nodes Agree")
 def test_five_nodes(make_cluster):
     """Five nodes agree, on a slower network."""
-    for seed in range(11, 15):
-        election = start(make_cluster, 5, seed, network=Network(seed, delay_ms=(5, 25)))
-        election.await_leader(3 * SECOND)
+    election = start(make_cluster, 5, 11, network=Network(11, delay_ms=(5, 25)))
+    election.await_leader(3 * SECOND)
 
 
 @pytest.mark.title("A Stable Leader Stays")
@@ -60,7 +59,7 @@ def test_stability(make_cluster):
 @pytest.mark.kind("chaos")
 def test_reelection(make_cluster):
     """When the leader dies, the others elect another one in a later term; it comes back as a follower."""
-    for size, seed in ((3, 31), (3, 32), (5, 33)):
+    for size, seed in ((3, 31), (5, 33)):
         election = start(make_cluster, size, seed)
         old = election.await_leader()
         election.cluster.kill(old.src)
@@ -81,7 +80,7 @@ def test_reelection(make_cluster):
 @pytest.mark.kind("chaos")
 def test_one_leader_per_term(make_cluster):
     """However often nodes stand at the same time, no term ever has two leaders."""
-    for seed in (41, 42, 43):
+    for seed in (41, 42):
         network = Network(seed, delay_ms=(1, 30), loss=0.05)
         election = start(make_cluster, 5, seed, network=network, timeout_ms=(150, 170))
         for _ in range(3):
@@ -102,47 +101,45 @@ def test_one_leader_per_term(make_cluster):
 def test_split_vote(make_cluster):
     """Two candidates at once: everyone votes for one of them, and a later term decides."""
     first_two = ("n1", "n2")
-    for seed in range(51, 54):
-        election = start(
-            make_cluster,
-            4,
-            seed,
-            network=Network(seed, delay_ms=(8, 8)),
-            timeout_ms=lambda name: (150, 150) if name in first_two else (600, 900),
-        )
-        election.cluster.run(200)
-        election.check_one_vote_per_term()
-        for name in first_two:
-            # From here on they wait for as long as everyone else, as after any restart.
-            election.cluster.kill(name)
-        election.cluster.start(*first_two)
-        election.await_leader(6 * SECOND)
-        election.check_one_vote_per_term()
+    election = start(
+        make_cluster,
+        4,
+        51,
+        network=Network(51, delay_ms=(8, 8)),
+        timeout_ms=lambda name: (150, 150) if name in first_two else (600, 900),
+    )
+    election.cluster.run(200)
+    election.check_one_vote_per_term()
+    for name in first_two:
+        # From here on they wait for as long as everyone else, as after any restart.
+        election.cluster.kill(name)
+    election.cluster.start(*first_two)
+    election.await_leader(6 * SECOND)
+    election.check_one_vote_per_term()
 
 
 @pytest.mark.title("Partition Heals")
 @pytest.mark.kind("chaos")
 def test_partition_heals(make_cluster):
     """A leader cut off from the majority is replaced, and follows its successor when the partition ends."""
-    for seed in range(61, 64):
-        election = start(make_cluster, 5, seed)
-        cluster = election.cluster
-        old = election.await_leader()
-        friend = next(name for name in cluster.names if name != old.src)
-        majority = tuple(name for name in cluster.names if name not in (old.src, friend))
-        cluster.network.partition((old.src, friend), majority)
-        new = election.await_leader(among=majority)
-        _check_later(election, old, new)
-        cluster.network.heal()
-        election.await_leader()
-        state = election.state(old.src)
-        if state.body["term"] < new.body["term"]:
-            raise Violation(
-                f"{old.src} is still in term {state.body['term']} after the partition has ended",
-                expected=f"term {new.body['term']} or later",
-                actual=f"term {state.body['term']}",
-                sites=cluster.where(state),
-            )
+    election = start(make_cluster, 5, 61)
+    cluster = election.cluster
+    old = election.await_leader()
+    friend = next(name for name in cluster.names if name != old.src)
+    majority = tuple(name for name in cluster.names if name not in (old.src, friend))
+    cluster.network.partition((old.src, friend), majority)
+    new = election.await_leader(among=majority)
+    _check_later(election, old, new)
+    cluster.network.heal()
+    election.await_leader()
+    state = election.state(old.src)
+    if state.body["term"] < new.body["term"]:
+        raise Violation(
+            f"{old.src} is still in term {state.body['term']} after the partition has ended",
+            expected=f"term {new.body['term']} or later",
+            actual=f"term {state.body['term']}",
+            sites=cluster.where(state),
+        )
 
 
 @pytest.mark.title("No Leader Without a Majority")
@@ -202,7 +199,7 @@ def test_terms_survive(make_cluster):
 @pytest.mark.kind("chaos")
 def test_loss(make_cluster):
     """With one message in five lost, there is still a leader before long."""
-    for seed in range(91, 95):
+    for seed in (91, 92):
         election = start(make_cluster, 5, seed, network=Network(seed, delay_ms=(1, 15), loss=0.2))
         election.await_leader(5 * SECOND)
 
