@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "run", noted)
     given = [f"--set-limit={name}={number}" for number, name in enumerate(ADJUSTABLE, start=501)]
     assert run(["serve", *given]) == 0
-    expected = {field: number for number, field in enumerate(ADJUSTABLE.values(), start=501)}
+    expected: dict[str, Any] = {field: number for number, field in enumerate(ADJUSTABLE.values(), start=501)}
     assert seen[0].limits == ServerLimits(**expected)
     judging: list[WorkerSettings] = []
     monkeypatch.setattr(worker, "run_worker", lambda settings, **_: judging.append(settings))

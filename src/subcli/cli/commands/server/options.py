@@ -285,7 +285,7 @@ def limits_of(wanted: Sequence[str], **others: Any) -> ServerLimits:
     """
     from subcli.server.settings import ADJUSTABLE, ServerLimits
 
-    changes: dict[str, int] = {}
+    changes: dict[str, Any] = {}
     for text in wanted:
         name, _, number = text.partition("=")
         if name not in ADJUSTABLE:
