@@ -69,7 +69,7 @@ def contenders(url: str, batch: int) -> dict[str, Callable[[int], None]]:
         connection.commit()
 
     return {
-        "ours": lambda number: void(store.append(Append(ours, [event(number + at) for at in range(batch)]))),
+        "ours": lambda number: void(store.append_all([Append(ours, [event(number + at) for at in range(batch)])])),
         "bare": by_hand,
     }
 

@@ -55,7 +55,9 @@ def measure() -> Table:
             "server for its features, and checking whether the same code was submitted before. It avoids loading "
             "certificates, which the script's httpx does even for `http`, importing other commands, and garbage "
             "collection before the first event. It records the submission for the history and for TAB a tenth of a "
-            "second later."
+            "second later. It no longer asks msgspec for the fields of each message, 4 ms, nor compiles the patterns "
+            "for the configuration of a repository, 2 ms. What is left of the difference is mostly anyio (which "
+            "httpcore requires of an event loop), typer, asyncio, msgspec, and subcli itself, in this order."
         ),
     )
 

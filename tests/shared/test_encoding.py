@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -44,6 +45,14 @@ def test_timestamps_are_rfc_3339_in_utc() -> None:
     """With milliseconds and `Z`; truncated, so that no timestamp is in the future."""
     assert timestamp(1705315080.0) == "2024-01-15T10:38:00.000Z"
     assert timestamp(1705315080.1236) == "2024-01-15T10:38:00.123Z"
+
+
+@pytest.mark.parametrize("whole", [0, 1_705_315_079, 1_709_164_799, 4_102_444_799])
+@pytest.mark.parametrize("fraction", [0, 0.0009996, 0.001, 0.4999995, 0.5, 0.999, 0.9994999, 0.9999994, 0.9999997])
+def test_timestamps_are_those_of_datetime(whole: int, fraction: float) -> None:
+    """They are put together by hand, several for each event; also where a second, a day or a year ends."""
+    slowly = datetime.fromtimestamp(whole + fraction, UTC).isoformat(timespec="milliseconds")
+    assert timestamp(whole + fraction) == slowly.replace("+00:00", "Z")
 
 
 def test_half_a_surrogate_pair_is_escaped() -> None:

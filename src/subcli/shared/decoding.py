@@ -8,6 +8,7 @@ text makes the message invalid.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -37,17 +38,21 @@ from subcli.shared.protocol import MAX_DEPTH, PING, PONG
 
 _CONTROLS: Final = {PONG: Control(PONG), PING: Control(PING, reply=PONG)}
 _CONTROL_CHARS: Final = 4
-_REQUIRED: Final[dict[type[msgspec.Struct], frozenset[str]]] = {
-    cls: frozenset(f.encode_name for f in msgspec.structs.fields(cls) if f.required) for cls in MESSAGES.values()
-}
-_FIELD_TYPES: Final[dict[type[msgspec.Struct], dict[str, Any]]] = {
-    cls: {f.encode_name: f.type for f in msgspec.structs.fields(cls)}
-    for cls in (*MESSAGES.values(), Unknown, Summary, GroupSummary, Comparison, ChangedTest, Location)
-}
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError)
 """What ``msgspec`` raises: the latter for a text with a lone surrogate where it looks for a number."""
 
 _decode_typed: Final = msgspec.json.Decoder(StatusUpdate | TestResult | ErrorAnalysis | Complete | Output).decode
+
+
+@functools.cache
+def _field_types(cls: type[msgspec.Struct]) -> dict[str, Any]:
+    """The fields of a class by their names in JSON. Only frames that are not plain need them; most runs see none."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(cls)}
+
+
+@functools.cache
+def _required(cls: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(field.encode_name for field in msgspec.structs.fields(cls) if field.required)
 
 
 class MalformedMessageError(ValueError):
@@ -148,7 +153,7 @@ def _event(raw: object) -> Message:
         raise MalformedMessageError("no type")
     cls = MESSAGES.get(kind, Unknown)
     read = _with_message(raw) if cls is TestResult and raw.get("message") is None else raw
-    known = _FIELD_TYPES[cls]
+    known = _field_types(cls)
     try:
         event = msgspec.convert({name: value for name, value in read.items() if name in known}, cls)
     except _UNREADABLE:
@@ -169,7 +174,7 @@ def _decode_leniently(raw: Raw, cls: type[Message]) -> Message:
     """``raw`` as a ``cls``, ignoring optional fields of unexpected types."""
     flat = _flattened_analysis(raw) if cls is ErrorAnalysis else raw
     fields = _readable(flat, cls)
-    for name in _REQUIRED.get(cls, ()):
+    for name in _required(cls):
         if name not in fields:
             raise MalformedMessageError(f"{raw['type']} without a usable {name}")
     if raw.get("submission_id") is not None and "submission_id" not in fields:
@@ -180,7 +185,7 @@ def _decode_leniently(raw: Raw, cls: type[Message]) -> Message:
 def _readable(raw: Raw, cls: type[msgspec.Struct]) -> dict[str, Any]:
     """The fields of ``cls`` that ``raw`` has with the right type."""
     fields: dict[str, Any] = {}
-    for name, kind in _FIELD_TYPES[cls].items():
+    for name, kind in _field_types(cls).items():
         if name not in raw:
             continue
         value = _salvage(name, raw[name])

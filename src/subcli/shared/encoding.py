@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -57,4 +58,14 @@ def _escaped(match: re.Match[str]) -> str:
 
 def timestamp(seconds: float) -> str:
     """Unix time as RFC 3339 in UTC with milliseconds: ``2024-01-15T10:38:00.000Z``."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole = int(seconds // 1)
+    # To the microsecond, as `datetime` does, and then cut: no timestamp is in the future.
+    milliseconds = round((seconds - whole) * 1_000_000) // 1000
+    if milliseconds == 1000:
+        whole, milliseconds = whole + 1, 0
+    return f"{_to_the_second(whole)}.{milliseconds:03d}Z"
+
+
+@functools.lru_cache(maxsize=8)
+def _to_the_second(whole: int) -> str:
+    return datetime.fromtimestamp(whole, UTC).isoformat()[:19]

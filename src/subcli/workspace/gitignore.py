@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from subcli.core.errors import UsageError
-from subcli.workspace.repository import Repository
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -41,8 +40,7 @@ class GitignoreMatcher:
         for parent in candidates[: root + 1] if root is not None else [top]:
             self.enter(parent)
         self._root = candidates[root or 0]
-        repository = Repository.at(self._root) if root is not None else None
-        for file in repository.exclude_files() if repository is not None else ():
+        for file in _excluding(self._root) if root is not None else ():
             if is_file(file) and (patterns := _read(file)):
                 self._besides.append(patterns)
 
@@ -81,6 +79,15 @@ class GitignoreMatcher:
 def _decide(spec: GitIgnoreSpec, path: Path, top: Path, *, is_dir: bool) -> bool | None:
     name = path.relative_to(top).as_posix()
     return spec.check_file(f"{name}/" if is_dir else name).include
+
+
+def _excluding(root: Path) -> tuple[Path, ...]:
+    """The files of patterns besides ``.gitignore``, if a repository begins here."""
+    # A single file is submitted without asking whether it is ignored.
+    from subcli.workspace.repository import Repository
+
+    repository = Repository.at(root)
+    return () if repository is None else repository.exclude_files()
 
 
 def is_file(path: Path) -> bool:

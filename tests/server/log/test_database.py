@@ -15,12 +15,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from subcli.server.log import migrations
 from subcli.server.log.database import open_database, reading
-from subcli.server.log.driver import marks, writing
+from subcli.server.log.driver import DriverTransaction, Writer, marks, writing
 from subcli.server.log.tables import REVISION, metadata
 from subcli.server.settings import ServeError
 from subcli.shared.secret import redact
@@ -33,6 +33,14 @@ def test_the_migrations_make_the_schema(engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+@pytest.mark.every_backend
+def test_index_of_what_is_not_packed_has_nothing_else(engine: Engine) -> None:
+    """Its condition is given to each database apart; without it, the index would grow with the records."""
+    [index] = [each for each in inspect(engine).get_indexes("submissions") if each["name"] == "ix_submissions_unpacked"]
+    options = index["dialect_options"]
+    assert "finished_at IS NOT NULL" in str(options[f"{engine.dialect.name}_where"])
 
 
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
@@ -340,6 +348,71 @@ def test_lost_connection_is_told_from_a_refusal(engine: Engine, sql: Callable[[s
     assert error.value.connection_invalidated
     with writing(engine) as transaction:
         assert transaction.exec_driver_sql("SELECT 1", ()).fetchall() == [(1,)]
+
+
+@pytest.mark.every_backend
+def test_a_writer_keeps_its_connection(engine: Engine) -> None:
+    """Until a transaction fails, which is rolled back; the next one is not affected."""
+    lent: list[object] = []
+    event.listen(engine, "checkout", lambda *what: lent.append(what))
+    statement = f"INSERT INTO users (name, created_at) VALUES ({marks(engine.dialect, 2)})"
+    writer = Writer(engine)
+
+    def add(name: str) -> None:
+        writer.run(lambda transaction: transaction.exec_driver_sql(statement, (name, 0)))
+
+    def fail(transaction: DriverTransaction) -> None:
+        transaction.exec_driver_sql(statement, ("lost", 0))
+        raise ZeroDivisionError
+
+    for name in "abc":
+        add(name)
+    assert len(lent) == 1
+    with pytest.raises(ZeroDivisionError):
+        writer.run(fail)
+    with pytest.raises(IntegrityError):
+        add("demo")
+    add("g")
+    assert len(lent) == 3
+    writer.close()
+    with engine.connect() as connection:
+        names = connection.execute(text("SELECT name FROM users ORDER BY name")).scalars().all()
+    assert names == ["a", "b", "c", "demo", "g"]
+
+
+@pytest.mark.parametrize("backends", [("postgresql", "memory")], ids=["postgresql+memory"], indirect=True)
+def test_a_writer_whose_connection_was_lost(engine: Engine, sql: Callable[[str], Any]) -> None:
+    """Between two transactions or within one: it begins again on another connection. A lost COMMIT is not repeated."""
+    writer = Writer(engine)
+    losses = 0
+
+    def pid(transaction: DriverTransaction) -> int:
+        [(found,)] = transaction.exec_driver_sql("SELECT pg_backend_pid()", ()).fetchall()
+        return int(found)
+
+    def lose(transaction: DriverTransaction) -> int:
+        nonlocal losses
+        found = pid(transaction)
+        if losses:
+            losses -= 1
+            sql(f"SELECT pg_terminate_backend({found})")
+            return pid(transaction)
+        return found
+
+    first = writer.run(pid)
+    sql(f"SELECT pg_terminate_backend({first})")
+    second = writer.run(pid)
+    assert second != first
+    losses = 1
+    assert writer.run(lose) not in (first, second)
+    losses = 2
+    with pytest.raises(OperationalError) as error:
+        writer.run(lose)
+    assert error.value.connection_invalidated
+    with pytest.raises(OperationalError):
+        writer.run(lambda transaction: sql(f"SELECT pg_terminate_backend({pid(transaction)})"))
+    assert writer.run(pid)
+    writer.close()
 
 
 def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from subcli.server.log.appending import Records
+from subcli.server.log.driver import DriverTransaction
 from subcli.server.log.listing import Filter, ListPage
 from subcli.server.log.records import (
     Append,
@@ -823,3 +824,21 @@ def test_a_claim_on_another_log_of_the_same_id(store: Store) -> None:
         store.interruptions.hand_back(stale, "because")
     with pytest.raises(StaleFenceError):
         store.interruptions.fail(stale, Failure("because"), 3, 5)
+
+
+def test_a_transaction_of_many_events_takes_three_statements(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the rows, insert the events, update the rows: for any number of submissions and of events."""
+    ids = [store.create(new())[0].id for _ in range(3)]
+    executed: list[str] = []
+    execute = DriverTransaction.exec_driver_sql
+
+    def counting(transaction: DriverTransaction, statement: str, parameters: Any) -> Any:
+        executed.append(statement.split()[0])
+        return execute(transaction, statement, parameters)
+
+    monkeypatch.setattr(DriverTransaction, "exec_driver_sql", counting)
+    for count in (1, 3):
+        executed.clear()
+        appended = store.append_all([Append(each, [result("a")] * count) for each in ids[:count]])
+        assert [len(records) for records in appended if isinstance(records, tuple)] == [count] * count
+        assert executed == ["SELECT", "INSERT", "UPDATE"]

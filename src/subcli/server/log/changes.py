@@ -6,7 +6,10 @@ import json
 from collections import namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Dialect
 
 from subcli.server.log.driver import Statements, assignments, marks
 from subcli.server.log.lookup import ENDED
@@ -55,13 +58,18 @@ def states_of(transaction: Statements, ids: Sequence[int], *, skip_locked: bool 
         skip_locked: leave out what others have locked. A transaction that locks several rows waits for none of them,
             so no two can wait for each other.
     """
-    dialect = transaction.dialect
-    statement = _STATES.format(marks(dialect, len(ids)))
-    if dialect.name != "sqlite":
-        statement += " FOR UPDATE SKIP LOCKED" if skip_locked else " FOR UPDATE"
+    statement = _states_statement(transaction.dialect, len(ids), skip_locked)
     found = transaction.exec_driver_sql(statement, tuple(ids))
     rows: Iterable[State] = map(_STATE_TYPE._make, found.fetchall())
     return {row.id: row for row in rows}
+
+
+@lru_cache(maxsize=256)
+def _states_statement(dialect: Dialect, count: int, skip_locked: bool) -> str:
+    statement = _STATES.format(marks(dialect, count))
+    if dialect.name != "sqlite":
+        statement += " FOR UPDATE SKIP LOCKED" if skip_locked else " FOR UPDATE"
+    return statement
 
 
 def records_after(transaction: Statements, row: State, position: int) -> tuple[Record, ...]:
@@ -110,7 +118,6 @@ def number_events(row: State, batch: Sequence[Mapping[str, Any]], now: float) ->
         EndedError: an event follows `complete`.
         TypeError: an event cannot be represented in JSON.
     """
-    stamp = timestamp(now)
     seq, number, size = row.last_seq, row.output_seq, row.output_bytes
     changes: dict[str, Any] = {}
     records: list[Record] = []
@@ -122,7 +129,7 @@ def number_events(row: State, batch: Sequence[Mapping[str, Any]], now: float) ->
         if event["type"] == OUTPUT:
             number += 1
             place = {"submission_id": row.id, "output_seq": number, "after_seq": seq}
-            text = encode_within({"timestamp": stamp, **event, **place})
+            text = encode_within(_stamped(event, now) | place)
             size += len(text)
             records.append(_output_record(number, text, row.epoch))
             outputs.append((row.id, number, text))
@@ -131,7 +138,7 @@ def number_events(row: State, batch: Sequence[Mapping[str, Any]], now: float) ->
         identity = {"submission_id": row.id, "seq": seq}
         if seq == 1 and row.epoch is not None:
             identity["epoch"] = row.epoch
-        text = encode_within({"timestamp": stamp, **event, **identity})
+        text = encode_within(_stamped(event, now) | identity)
         records.append(record(seq, text, last=event["type"] == ENDED, epoch=row.epoch))
         rows.append((row.id, seq, event["type"], text))
         changes.update(_consequences(changes.get("status", row.status), event, now))
@@ -140,6 +147,10 @@ def number_events(row: State, batch: Sequence[Mapping[str, Any]], now: float) ->
     if outputs:
         changes |= {"output_seq": number, "output_bytes": size}
     return Change(tuple(records), rows, row.id, changes, outputs)
+
+
+def _stamped(event: Mapping[str, Any], now: float) -> dict[str, Any]:
+    return {**event} if "timestamp" in event else {"timestamp": timestamp(now), **event}
 
 
 def _output_record(number: int, text: str, epoch: str | None) -> Record:
@@ -185,9 +196,9 @@ def write_changes(transaction: Statements, changes: Sequence[Change]) -> None:
     """Insert the events and update the submissions' rows; those that change the same columns share a statement."""
     dialect = transaction.dialect
     if rows := [row for change in changes for row in change.events]:
-        transaction.exec_driver_sql(_INSERT.format(marks(dialect, 4)), rows)
+        transaction.exec_driver_sql(_insert_statement(dialect, _INSERT, 4), rows)
     if outputs := [row for change in changes for row in change.outputs]:
-        transaction.exec_driver_sql(_INSERT_OUTPUT.format(marks(dialect, 3)), outputs)
+        transaction.exec_driver_sql(_insert_statement(dialect, _INSERT_OUTPUT, 3), outputs)
     by_columns: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     for change in changes:
         if change.columns:
@@ -195,8 +206,17 @@ def write_changes(transaction: Statements, changes: Sequence[Change]) -> None:
             values = (*(_stored(name, value) for name, value in columns.items()), change.submission_id)
             by_columns.setdefault(tuple(columns), []).append(values)
     for names, parameters in by_columns.items():
-        statement = _UPDATE.format(assignments(dialect, names), assignments(dialect, ["id"]))
-        transaction.exec_driver_sql(statement, parameters)
+        transaction.exec_driver_sql(_update_statement(dialect, names), parameters)
+
+
+@lru_cache
+def _insert_statement(dialect: Dialect, statement: str, count: int) -> str:
+    return statement.format(marks(dialect, count))
+
+
+@lru_cache
+def _update_statement(dialect: Dialect, names: tuple[str, ...]) -> str:
+    return _UPDATE.format(assignments(dialect, names), assignments(dialect, ["id"]))
 
 
 def _stored(column: str, value: Any) -> Any:

@@ -18,7 +18,15 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Select, create_engine, delete, event, insert, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from subcli.server.log.tables import REVISION, metadata, schema_changes, users, versions, write_probes
+from subcli.server.log.tables import (
+    REVISION,
+    metadata,
+    prepare_for_postgresql,
+    schema_changes,
+    users,
+    versions,
+    write_probes,
+)
 from subcli.server.settings import ServeError
 
 LOCK_TIMEOUT_S: Final = 10.0
@@ -80,6 +88,7 @@ def connect(url: str) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
+        prepare_for_postgresql()
         event.listen(engine, "connect", _set_up_postgresql)
     return engine
 

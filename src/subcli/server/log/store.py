@@ -10,11 +10,9 @@ The methods block; `Store.run` calls them in a thread.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import secrets
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import (
@@ -40,7 +38,7 @@ from subcli.server.log.changes import (
     write_changes,
 )
 from subcli.server.log.database import lock_queue, reading
-from subcli.server.log.driver import Statements, writing
+from subcli.server.log.driver import DriverTransaction, Statements, Writer, writing
 from subcli.server.log.interruptions import Interruptions
 from subcli.server.log.leases import Leases
 from subcli.server.log.listing import Listing
@@ -72,6 +70,7 @@ from subcli.server.log.runs import Runs
 from subcli.server.log.selection import Selections
 from subcli.server.log.standings import Standings
 from subcli.server.log.tables import submissions, write_probes
+from subcli.server.log.threads import Threads
 from subcli.server.log.waiting import WaitingSubmissions
 from subcli.shared.protocol import OUTPUT
 
@@ -124,16 +123,18 @@ class Store:
         self._read = reading(engine)
         self._write = engine
         self._clock = clock
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        self._writer = Writer(engine)
+        self._threads = Threads(_THREADS, "store")
 
     async def run(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `method` in a thread. A call that has begun is completed even if the caller is cancelled."""
         call = functools.partial(method, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await self._threads.run(call)
 
     def close(self) -> None:
         """Wait for the calls that have begun and close the connections."""
-        self._threads.shutdown()
+        self._threads.close()
+        self._writer.close()
         self._write.dispose()
 
     # -- creating ------------------------------------------------------------------------------------
@@ -252,11 +253,16 @@ class Store:
         Raises:
             SQLAlchemyError: nothing was committed.
         """
-        with writing(self._write) as transaction:
+
+        def write(transaction: DriverTransaction) -> list[Change | Exception | None]:
             rows = states_of(transaction, [each.submission_id for each in wanted], skip_locked=True)
             prepared = [self._try_to_prepare(transaction, rows.get(each.submission_id), each) for each in wanted]
             write_changes(transaction, [each for each in prepared if isinstance(each, Change)])
-        return [committed(each.records, self._clock()) if isinstance(each, Change) else each for each in prepared]
+            return prepared
+
+        prepared = self._writer.run(write)
+        now = self._clock()
+        return [committed(each.records, now) if isinstance(each, Change) else each for each in prepared]
 
     def _try_to_prepare(self, transaction: Statements, row: State | None, wanted: Append) -> Change | Exception | None:
         """Like `_prepare`, but return why an append is refused; None if its row could not be locked."""

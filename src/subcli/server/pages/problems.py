@@ -14,9 +14,15 @@ from subcli.judge import Problem
 from subcli.judge.cases.samples import Sample, samples_of
 from subcli.judge.languages.language import Language
 from subcli.server.accounts.permissions import Action
-from subcli.server.pages.statement import to_html
 from subcli.server.pages.visitors import Visitor, VisitorOf
 from subcli.server.parts import Services
+
+
+def _to_html(markdown: str, title: str) -> str:
+    # 1 MB, and only for these pages. Called in a thread, so that it does not stop the event loop either.
+    from subcli.server.pages.statement import to_html
+
+    return to_html(markdown, title)
 
 
 def add_problems(router: APIRouter, services: Services, visitor: VisitorOf) -> None:
@@ -27,7 +33,7 @@ def add_problems(router: APIRouter, services: Services, visitor: VisitorOf) -> N
         problem = services.problem(name)
         if problem is None:
             raise HTTPException(404, f"There is no problem {name[:64]!r}.")
-        html = await services.store.run(to_html, problem.description, problem.title)
+        html = await services.store.run(_to_html, problem.description, problem.title)
         samples: Sequence[Sample] = ()
         if problem.cases is not None:
             samples = await services.store.run(samples_of, problem.cases)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from subcli.server.pages import words
 from subcli.shared.encoding import INVISIBLE
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -48,7 +51,11 @@ def _time(seconds: float) -> Markup:
     )
 
 
-def _make_environment() -> Environment:
+@functools.cache
+def _environment() -> Environment:
+    # 2 MB that a server whose users have the command line never needs.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     made = Environment(
         loader=PackageLoader("subcli.server.pages"),
         autoescape=True,
@@ -62,9 +69,6 @@ def _make_environment() -> Environment:
     return made
 
 
-_ENVIRONMENT: Final = _make_environment()
-
-
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page.
 
@@ -72,7 +76,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         template: the file in `templates/`.
         values: what it shows.
     """
-    html = _ENVIRONMENT.get_template(template).render(up=_up(request), **values)
+    html = _environment().get_template(template).render(up=_up(request), **values)
     return HTMLResponse(html, status, headers=PAGE_HEADERS)
 
 

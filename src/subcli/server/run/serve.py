@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -47,6 +48,9 @@ def run(settings: ServerSettings, *, on_ready: Callable[[Ready], None], judge: J
         ServeError: the server cannot start.
     """
     raise_descriptor_limit()
+    # FastAPI imports it, 1.5 MB, to see whether anything is a model of pydantic 1. Where it is not to be had, as with
+    # Python 3.14, it knows that nothing is.
+    sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
     with ExitStack() as stack:
         make_data_dir(settings.data_dir)
         auth = _auth_config(settings)
