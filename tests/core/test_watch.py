@@ -71,18 +71,6 @@ def test_frame_becomes_event() -> None:
     assert one.snapshot().counts == Counts(passed=1)
 
 
-def test_a_server_that_ends_with_the_watch() -> None:
-    """Results name no commands that would ask it later; the message itself stays as it came."""
-    one = Watch(ID, is_short_lived=True)
-    commands = {"rerun": "subcli test --replay 7:A", "has_trace": True}
-    frames = [json.dumps(each.raw) for each in (*LOG[:3], result("A", "failed", 4, seed=41, **commands))]
-    [*_, shown] = one.receive_all(deque(frames)).events
-    assert isinstance(shown, TestResult)
-    assert (shown.rerun, shown.has_trace, shown.seed) == (None, None, 41)
-    assert shown.raw["rerun"] == commands["rerun"]
-    assert one.snapshot().failures == (shown,)
-
-
 def test_frames_are_processed_until_one_asks_for_more() -> None:
     """Those after a fault, a ping, a hole or the verdict stay for the next time."""
     one = Watch(ID)

@@ -45,8 +45,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-import msgspec
-
 from subcli.core.groups import points_of
 from subcli.core.submission import FAILURES_KEPT, STAGES_KEPT, Connection, Stage, Submission
 from subcli.core.tally import Tally
@@ -109,7 +107,6 @@ class Watch:
         origin: the name that a log of this submission once had, if it is known: it may have another one since it was
             judged again, but not one that belongs to another submission.
         problem, language, url: shown only.
-        is_short_lived: the server ends with this command, so results lose the commands that would ask it later.
     """
 
     def __init__(
@@ -123,14 +120,12 @@ class Watch:
         problem: str | None = None,
         language: str | None = None,
         url: str | None = None,
-        is_short_lived: bool = False,
     ) -> None:
         self.submission_id = submission_id
         self.last_seq = after_seq
         self.last_output = output_after
         self.epoch = epoch
         self._origin = origin
-        self._is_short_lived = is_short_lived
         self.replaced = False
         self.problem = problem
         self.language = language
@@ -187,7 +182,7 @@ class Watch:
     def _is_plain(self, result: TestResult) -> bool:
         return (
             self.last_seq > 0
-            and not (self._held or self._has_events_without_seq or self.replaced or self._is_short_lived)
+            and not (self._held or self._has_events_without_seq or self.replaced)
             and self.verdict is None
             and result.submission_id in (self.submission_id, None)
         )
@@ -200,8 +195,6 @@ class Watch:
         """Process one event, from the socket, the log or a snapshot."""
         if event.submission_id not in (self.submission_id, None) and str(event.submission_id) != self._id_text:
             return self._skip(f"about another submission ({event.submission_id})")
-        if self._is_short_lived and isinstance(event, TestResult):
-            event = _without_commands(event)
         seq = event.seq
         if seq == 1:
             self._meet(event.epoch)
@@ -457,13 +450,6 @@ def _joined(received: Iterable[Received]) -> Received:
 
 def _first(value: T | None, otherwise: T | None) -> T | None:
     return otherwise if value is None else value
-
-
-def _without_commands(result: TestResult) -> TestResult:
-    """The same result without the ways to run it again and to draw it, which need the server."""
-    bare = msgspec.structs.replace(result, rerun=None, has_trace=None)
-    bare.__dict__.update(result.__dict__)
-    return bare
 
 
 def _fingerprint(event: ErrorAnalysis) -> int:

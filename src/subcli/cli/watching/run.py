@@ -173,7 +173,6 @@ def submit(
                     problem=job.problem,
                     language=job.language,
                     url=url,
-                    is_short_lived=not options.has_page,
                 )
                 with desk.view(several=False, origin=job.source.origin) as view:
                     view.submitted(number, {**answer, "url": url})
