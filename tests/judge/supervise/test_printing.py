@@ -182,6 +182,24 @@ async def test_tap_commands_run_programs_that_print(tmp_path: Path) -> None:
     assert "hidden" not in printed(events)
 
 
+async def test_tap_commands_print_besides_results(tmp_path: Path) -> None:
+    """What they print that is no TAP, in subtests too, while their program runs; each line once."""
+    gate = tmp_path / "gate"
+    tests = TAP_TESTS.replace(
+        "    done =",
+        "    print('# Subtest: inner\\n# about to run\\n    # within\\n    ok 1 - inner', flush=True)\n    done =",
+    )
+    problem = problem_of(tmp_path, TAP, {"tests/run.py": tests + "print('# bye')\n", "description.md": "Print."})
+    source = WAIT.format(gate=str(gate)) + "wait()\n"
+    events = await until_printed(judging(problem, {"main.py": source}), "about", gate)
+    assert events[-1]["final_status"] == "passed", events
+    assert before_its_result(events, "about")
+    each = "about to run\nwithin\n"
+    assert [printed(events, test_id=number, stream="stdout") for number in ("1", "2")] == [each, each]
+    assert printed(events).count("bye") == 1
+    assert "ok 1" not in printed(events)
+
+
 async def test_builds_print_while_they_run(tmp_path: Path) -> None:
     """Compilers and scripts, without paths of this machine; a build that passes as well."""
     gate = tmp_path / "gate"

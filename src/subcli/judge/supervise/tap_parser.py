@@ -82,6 +82,7 @@ class Parser:
         self._yaml_size = 0
         self._output: list[str] = []
         self._output_size = 0
+        self._fresh: list[str] = []
         self._child: Parser | None = None
         self._children: list[Point] = []
 
@@ -125,6 +126,11 @@ class Parser:
         """The comments and other lines that belong to no test point yet. They are handed over, not kept."""
         output, self._output, self._output_size = self._output, [], 0
         return output
+
+    def take_fresh(self) -> list[str]:
+        """The same lines as they come, those of subtests too, each once: for who watches."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def _own(self, line: str) -> list[Item]:
         if found := _POINT.match(line):
@@ -186,6 +192,7 @@ class Parser:
                 self._children.append(item)
             elif isinstance(item, BailOut):
                 released += self._bail(item)
+        self._fresh += self._child.take_fresh()
         return released
 
     def _end_subtest(self) -> tuple[Point, ...]:
@@ -193,7 +200,7 @@ class Parser:
             return ()
         self._children += [item for item in self._child.finish() if isinstance(item, Point)]
         for line in self._child.take_output():
-            self._note(line)
+            self._keep(line)
         children = tuple(self._children)
         self._child, self._children = None, []
         return children
@@ -201,6 +208,10 @@ class Parser:
     def _note(self, line: str) -> None:
         if line.startswith("Subtest") or not line.strip():
             return
+        self._fresh.append(line)
+        self._keep(line)
+
+    def _keep(self, line: str) -> None:
         self._output_size += len(line)
         if self._output_size <= _COMMENT_BYTES:
             self._output.append(line)

@@ -131,7 +131,9 @@ class TapRun:
                 if reading in ready or starting in ready:
                     data = await reading
                     for line in lines.split(data):
-                        await self._take(self._parser.feed(line))
+                        items = self._parser.feed(line)
+                        self._tell_lines(self._parser.take_fresh())
+                        await self._take(items)
                     if not data:
                         return True
                     reading = asyncio.create_task(stream.read(_CHUNK))
@@ -172,7 +174,7 @@ class TapRun:
             await self._results.drain()
 
     async def _keep_telling(self) -> None:
-        """Tell what the solution writes to stderr. The command reads its stdout."""
+        """Tell what the solution writes to stderr. Its stdout is read by the command, which may print it."""
         while True:
             await asyncio.sleep(TURN_S)
             self._tell_output()
@@ -181,6 +183,12 @@ class TapRun:
         if self._results.printed is not None:
             for test, data, skipped in self._runs.fresh_output():
                 self._results.printed.add(data, "stderr", str(test + 1), skipped=skipped)
+
+    def _tell_lines(self, lines: list[str]) -> None:
+        """Tell what the command printed besides results; it is shown with the next result as well."""
+        if self._results.printed is not None and lines:
+            test = "" if self._parser.plan and not self._parser.missing else str(self._parser.seen + 1)
+            self._results.printed.add("".join(f"{line}\n" for line in lines).encode(), "stdout", test)
 
     def _announce(self, total: int | None) -> None:
         """Announce the tests once. Their number may not be known yet, because TAP allows the plan to come last."""
