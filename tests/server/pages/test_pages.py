@@ -41,7 +41,7 @@ async def test_home_of_a_student(start: Callable[..., Any]) -> None:
         assert rows(page) == [number]
         assert "✓ passed" in page
         assert "2/2" in page
-        assert 'data-live="feed"' in page
+        assert 'data-live="own"' in page
         assert 'name="user"' not in page
         assert rows((await live.http.get("/?verdict=failed")).text) == []
         for foreign in ("eve", "nobody"):
