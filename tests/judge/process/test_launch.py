@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from subcli.judge.process.launch import _KeepingPump
+from subcli.judge.process.launch import _KeepingPump, _Pump
 from subcli.judge.process.starter import CONFINING, LAUNCH
 from tests.hang import HANG_S
 
@@ -40,6 +42,31 @@ def test_what_was_only_kept_is_still_to_be_passed_on() -> None:
     assert os.read(target, 1024) == os.pread(copy, 1024, 0) == b"Traceback\n"
     for descriptor in (source, target, passed_on, copy):
         os.close(descriptor)
+
+
+def test_two_streams_that_are_one_file_overwrite_nothing(tmp_path: Path) -> None:
+    """splice(2) does not lock the position of a file, so that what one stream had written was lost."""
+    rounds = 200
+    with open(tmp_path / "both", "wb", buffering=0) as both:
+        sides = []
+        for _ in range(2):
+            source, solution = os.pipe()
+            target = os.dup(both.fileno())
+            pump = _Pump(source, target, 1 << 20, lambda: None, lambda: None)
+            sides.append((threading.Thread(target=pump.run), pump, source, solution, target))
+        for side in sides:
+            side[0].start()
+        for _ in range(rounds):
+            for _, _, _, solution, _ in sides:
+                os.write(solution, b"12")
+            while not all(pump.is_empty() for _, pump, *_ in sides):
+                time.sleep(0.0002)
+        for thread, _, source, solution, target in sides:
+            os.close(solution)
+            thread.join()
+            os.close(source)
+            os.close(target)
+    assert (tmp_path / "both").stat().st_size == 2 * 2 * rounds
 
 
 @dataclass

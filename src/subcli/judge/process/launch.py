@@ -49,6 +49,8 @@ _PR_SET_PDEATHSIG = 1
 _REQUEST_BYTES = 4 * 1024 * 1024
 _STREAMS = 3
 _INT_BYTES = 4
+_FORMAT, _REGULAR = 0o170000, 0o100000
+"""Of a file's mode. The module `stat` takes long to import."""
 
 
 class _Pump:
@@ -67,6 +69,8 @@ class _Pump:
     ) -> None:
         self._source = source
         self._target = target
+        # Where two streams are one file, splice(2) would write both to the same place: it does not lock its position.
+        self._is_file = os.fstat(target).st_mode & _FORMAT == _REGULAR
         self._limit = limit
         self._on_excess = on_excess
         self._before = before
@@ -99,15 +103,16 @@ class _Pump:
         return count > 0
 
     def _move(self) -> int:
-        try:
-            return os.splice(self._source, self._target, _CHUNK)
-        except OSError as error:
-            if error.errno != 22:  # EINVAL: the target is a file opened for appending
-                raise
-            self.busy = True
-            data = os.read(self._source, _CHUNK)
-            _write(self._target, data)
-            return len(data)
+        if not self._is_file:
+            try:
+                return os.splice(self._source, self._target, _CHUNK)
+            except OSError as error:
+                if error.errno != 22:  # EINVAL: a kind of target that it does not know
+                    raise
+        self.busy = True
+        data = os.read(self._source, _CHUNK)
+        _write(self._target, data)
+        return len(data)
 
     def is_empty(self) -> bool:
         """Whether everything that the solution wrote has been passed on."""
