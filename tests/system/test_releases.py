@@ -75,6 +75,7 @@ def test_workflows_are_safe() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 def test_commit_hooks_exist() -> None:
     """Each runs a program of the development tools."""
     (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
