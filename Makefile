@@ -111,7 +111,7 @@ $(VENV)/.mutation: $(VENV)/.dev
 mutation: $(VENV)/.mutation  ## mutation testing: make mutation AREA=output SAMPLE=200
 	$(BIN)/python -m tests.mutation $(AREA) --workers $(WORKERS) $(if $(SAMPLE),--sample $(SAMPLE))
 
-bench: $(VENV)/.dev  ## run all benchmarks (ten minutes) and write docs/performance.md; make bench ONLY=startup
+bench: $(VENV)/.dev  ## run all benchmarks (twenty minutes) and write docs/performance.md; make bench ONLY=startup
 	$(BIN)/python -m bench $(or $(ONLY),--write)
 
 # The client half: all but the server and the judge, which run on Linux only.
