@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from subcli.server.accounts.accounts import Accounts, ReusedRefreshTokenError
+from subcli.server.accounts.accounts import Accounts, LoginSession, ReusedRefreshTokenError
 from subcli.server.accounts.hashing import BusyError
 from subcli.server.accounts.holders import Holder
 from subcli.server.accounts.identity import (
@@ -525,6 +525,24 @@ async def test_guessed_refresh_tokens_are_limited(logins: Logins) -> None:
     seen = [await refresh(logins, f"{n:043}", f"2001:db8:0:{n:x}::") for n in range(1, 4)]
     assert seen == ["wrong", "wrong", "guesses-site"]
     assert len(await refresh(logins, valid[4], "192.0.2.1")) == 43
+
+
+async def test_guessed_refresh_tokens_keep_nobody_from_writing(
+    logins: Logins, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a token that is known opens a transaction that writes: 240 guesses a second delayed every event."""
+    known = (await logins.with_password("ada", PASSWORD, "")).refresh_token
+    rotated: list[str] = []
+    rotate = accounts.rotate
+
+    def noted(token: str) -> LoginSession:
+        rotated.append(token)
+        return rotate(token)
+
+    monkeypatch.setattr(accounts, "rotate", noted)
+    assert [await refresh(logins, f"{n:043}", f"192.0.2.{n}") for n in range(3)] == ["wrong"] * 3
+    assert len(await refresh(logins, known)) == 43
+    assert rotated == [known]
 
 
 async def test_expired_sessions_are_deleted_by_a_job(

@@ -241,11 +241,13 @@ class Logins:
     async def _with_refresh_token(self, token: str, address: str) -> LoginSession:
         keys = await self._count_guess(address)
         known = await self._store.run(self._accounts.session_of, token)
-        if known is not None:
-            status = await self._limiter.take(self._refreshes, known)
-            if status.retry_after:
-                await self._give_back(keys)
-                raise LimitedError(status, f"Too many refreshes; try again in {status.seconds_to_wait} s.")
+        if known is None:
+            # To look for it once more in a transaction that writes would keep events from being written.
+            raise InvalidRefreshTokenError
+        status = await self._limiter.take(self._refreshes, known)
+        if status.retry_after:
+            await self._give_back(keys)
+            raise LimitedError(status, f"Too many refreshes; try again in {status.seconds_to_wait} s.")
         session = await self._store.run(self._accounts.rotate, token)
         await self._give_back(keys)
         return session
