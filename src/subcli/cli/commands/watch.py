@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -66,8 +65,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Follow submissions to their verdicts."""
         server, numbers = parse_targets(ids or [])
-        of_others = ["--all"] if all else []
-        many = mine or bool(of_others) or problem is not None
+        many = mine or all or problem is not None
         options = Options(
             timeout=timeout,
             fail_fast=fail_fast,
@@ -81,7 +79,7 @@ def register(app: typer.Typer) -> None:
             after_seq=after_seq or 0,
             judging=judging,
             for_server=common.for_server(server),
-            resume=_resume(of_others, problem, common) if many else None,
+            resume=_resume(problem, common, for_all=all) if many else None,
         )
         if many and (numbers or after_seq is not None or judging is not None):
             raise UsageError(
@@ -107,9 +105,9 @@ def register(app: typer.Typer) -> None:
             return run.watch(common, streams, options, settings, numbers, beside)
 
 
-def _resume(of_others: Sequence[str], problem: str | None, common: Common) -> str:
+def _resume(problem: str | None, common: Common, *, for_all: bool) -> str:
     """How to continue without a verdict."""
-    words = [*of_others, *([] if problem is None else ["--problem", problem])] or ["--mine"]
+    words = [*(["--all"] if for_all else []), *([] if problem is None else ["--problem", problem])] or ["--mine"]
     return f"Judging goes on; `subcli watch {shlex.join(words)}{common.for_server(None)}` resumes watching."
 
 
