@@ -39,7 +39,7 @@ TURN_S: Final = 1.0
 _LOOK_S: Final = 0.5
 _IDLE: Final = 0.1
 """The share of a processor that a server uses, at most, when it has answered what they had asked."""
-_LOOKS: Final = 60
+_LOOKS: Final = 20
 _ADDRESS: Final = "10.77.0.1"
 _PASSWORD: Final = "correct horse"
 _SUBCLI: Final = (sys.executable, "-m", "subcli")
