@@ -21,7 +21,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 _TOKEN: Final = re.compile(
     rb"\A[A-Z]+ [^ ]*[?&]token=([\w.-]+)"
     rb"|\r\nauthorization:[ \t]*bearer[ \t]+([\w.-]+)"
-    rb"|\r\ncookie:[^\r]*?subcli_session\w*=([\w.-]+)",
+    rb"|\r\ncookie:[^\r]*?subcli_session(?:_[0-9]{1,5})?=([\w.-]+)",
     re.IGNORECASE,
 )
 _FORWARDED: Final = re.compile(rb"\r\nx-forwarded-for:([^\r]*)", re.IGNORECASE)
