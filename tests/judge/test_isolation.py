@@ -234,6 +234,7 @@ async def test_skipped_test_counts_as_neither_passed_nor_failed(run: Run, node: 
     assert judged.events[-1]["summary"]["skipped"] == 1
 
 
+@pytest.mark.thorough(measured=True)
 async def test_where_all_is_skipped_nobody_knows_what_is_right(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """That is not the submission's fault, nor is it passed."""
     judged = await run(tiny("import pytest\n@pytest.mark.skip('later')\ndef test_x(): pass\n"), node())

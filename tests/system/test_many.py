@@ -306,6 +306,7 @@ async def test_output(command: Commands) -> None:
     assert told == ["output", {"type": "follow", "submissions": [position]}]
 
 
+@pytest.mark.thorough(measured=True)
 async def test_everybodys(command: Commands) -> None:
     """`--all` asks REST first, which says why it refuses, and names itself in the hint that resumes."""
     features = FEED | {"feed_all"}

@@ -121,6 +121,7 @@ def test_json_has_the_messages(printing: Printing, follow: Callable[..., Lines],
         assert without.returncode == 0
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("columns", [80, 200])
 async def test_live_pane(printing: Printing, command: Commands, columns: int) -> None:
     """`--logs` shows a pane below the tests, and ends by itself like every watch."""

@@ -199,6 +199,7 @@ async def test_proxies_that_fail(command: Commands) -> None:
         assert proxy.requests[0].headers["proxy-authorization"] == f"Basic {basic}"
 
 
+@pytest.mark.thorough(measured=True)
 async def test_hostile_text_in_every_mode(command: Commands) -> None:
     """Close reasons, details, names, urls and statuses with escape sequences: visible in text, escaped in JSON."""
     evil = "\x1b]52;c;aGk=\x07\x9b2J\u202eevil\u200b[red]x[/x]"

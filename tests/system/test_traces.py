@@ -30,6 +30,7 @@ SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("sc
 VIOLATION = "n1 voted twice in term 1: for itself and for n2"
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.thorough)])
 async def test_ladder_on_a_terminal(
     command: Commands, failed: Served, columns: int, approved: Callable[[str, str], None]

@@ -63,6 +63,7 @@ async def test_forged_tokens_over_rest(guarded: Any, subtests: pytest.Subtests) 
     assert tried >= 50
 
 
+@pytest.mark.thorough(measured=True)
 async def test_forged_tokens_on_the_socket(guarded: Any, subtests: pytest.Subtests) -> None:
     """The same tokens in `?token=` are accept-then-close 4003 with a short reason."""
     submission_id = await guarded.submit()

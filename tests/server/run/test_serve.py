@@ -127,6 +127,7 @@ async def test_restart_after_kill_9(serve: Callable[..., Process]) -> None:
     assert "again" in again["detail"]
 
 
+@pytest.mark.thorough(measured=True)
 @pytest.mark.parametrize("sig", first(1, [signal.SIGTERM, signal.SIGINT]))
 async def test_signal_stops_the_server_cleanly(serve: Callable[..., Process], sig: signal.Signals) -> None:
     """SIGTERM and SIGINT: watchers get 1012, the exit code is 0, and the submission is kept."""
