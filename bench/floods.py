@@ -181,14 +181,14 @@ def main() -> int:
     os.sched_setaffinity(0, {ours})
     too_long = 0
     with _server() as (url, server):
-        direct, proxied, mallory = User(url, "ada"), User(url, "ada", is_proxied=True), User(url, "mallory")
-        for user in (mallory, direct, proxied):
-            user.seconds()
+        for name in ("mallory", "ada"):
+            User(url, name).seconds()
         print("| flood | addresses | stopped | meanwhile | times as long | load | what the attackers got |", flush=True)
         print("|---|---|---|---|---|---|---|", flush=True)
         for name in words.flood or FLOODS:
             for addresses in words.addresses or ADDRESSES:
-                ada = proxied if addresses == PROXIED else direct
+                # Anew for each row: their tokens are valid for 15 minutes.
+                ada, mallory = User(url, "ada", is_proxied=addresses == PROXIED), User(url, "mallory")
                 done: dict[str, int] = {}
                 began = time.perf_counter()
                 with _flood(url, name, addresses, mallory.token, theirs, done) as attackers:
