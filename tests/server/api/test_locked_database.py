@@ -16,7 +16,6 @@ from websockets.exceptions import ConnectionClosed
 from subcli.shared.protocol import CloseCode
 from tests.server.conftest import complete
 
-
 _PATIENT_MS = 10_000
 
 
