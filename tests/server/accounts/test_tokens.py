@@ -26,8 +26,6 @@ from tests.server.accounts.forgery import claims_of, forged, malformed, part_of,
 from tests.server.clock import Clock
 from tests.server.conftest import KEY
 
-pytestmark = pytest.mark.every_backend
-
 
 async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
     async with asyncio.timeout(HANG_S):
