@@ -150,6 +150,26 @@ async def test_user_is_one_client_on_all_connections() -> None:
 
 
 @pytest.mark.usefixtures("fixed_turns")
+async def test_user_is_next_when_strangers_come_back() -> None:
+    """Strangers who were quiet have turns to their credit, but a user who has just submitted has more."""
+    served = Served(Turns(lambda: False))
+    strangers(served, 200, 400)
+    await served.all(599)
+    # Meanwhile, others are served.
+    strangers(served, 1, 700)
+    await served.all(700)
+    for _ in range(20):
+        served.turns.ask(User("ada"), lambda: served.order.append("earlier"))
+    await served.all(len(served.order) + 20)
+    for number in range(200):
+        name = f"stranger {number}"
+        served.turns.ask(name, lambda name=name: served.order.append(name))  # type: ignore[misc]
+    served.turns.ask(User("ada"), lambda: served.order.append("now"))
+    count = len(served.order)
+    assert (await served.all(count + 201))[count] == "now"
+
+
+@pytest.mark.usefixtures("fixed_turns")
 async def test_users_do_not_starve_strangers() -> None:
     """Someone who wants to log in has a turn for every ten of each user."""
     served = Served(Turns(lambda: False))

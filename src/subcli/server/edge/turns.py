@@ -35,9 +35,11 @@ _LONGEST_S: Final = 0.05
 """unless it is other work that takes the processor, such as sending events to many."""
 _USUAL_TURN_S: Final = 0.001
 _CREDIT: Final = 10.0
-"""How many usual turns a quiet client may be behind the others,"""
+"""How many usual turns a quiet stranger may be behind the others,"""
 _NEWCOMER: Final = 0.5
-"""and how much of one a new client begins after them."""
+"""and how much of one a new stranger begins after them."""
+_USERS_CREDIT: Final = 20.0
+"""How far a user may be behind: before strangers who come back all at once, too."""
 _USERS_SHARE: Final = 10.0
 """How many turns a user gets while a stranger gets one."""
 _MANY_CLIENTS: Final = 4096
@@ -75,9 +77,11 @@ class Turns:
 
     def ask(self, client: Hashable, begin: Callable[[], None]) -> None:
         """Call `begin` when it is this client's turn; it must see for itself whether that is too late."""
-        most_behind = self._now - _CREDIT
-        # Nobody can become a new user for each request.
-        first = most_behind if isinstance(client, User) else self._now + _NEWCOMER
+        if isinstance(client, User):
+            # Nobody can become a new user for each request.
+            first = most_behind = self._now - _USERS_CREDIT
+        else:
+            first, most_behind = self._now + _NEWCOMER, self._now - _CREDIT
         start = max(most_behind, self._next.get(client, first))
         self._next[client] = start + 1 / _share(client)
         heapq.heappush(self._waiting, (start, next(self._numbers), client, begin))
@@ -115,7 +119,7 @@ class Turns:
         self._next[self._served] += took_s / _USUAL_TURN_S / _share(self._served)
         self._served = None
         if len(self._next) > self._remembered_clients:
-            oldest = self._now - _CREDIT
+            oldest = self._now - _USERS_CREDIT
             self._next = {client: at for client, at in self._next.items() if at > oldest}
             self._remembered_clients = max(_MANY_CLIENTS, 2 * len(self._next))
 
