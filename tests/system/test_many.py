@@ -219,7 +219,7 @@ async def test_unknown_problem(command: Commands) -> None:
     assert not server.connects
 
 
-@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--all"]])
+@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--all"], ["--group", "g"]])
 async def test_usage(command: Commands, more: Sequence[str]) -> None:
     """What to watch is said once."""
     done = await command("watch", "--mine", *more)
@@ -318,6 +318,18 @@ async def test_everybodys(command: Commands) -> None:
         assert (done.code, "`subcli watch --all --server" in str(done.lines[-1])) == (7, True), done
     async with scripted(feed(listed(3)), rest=rest()) as server:
         assert (await watch(command, server, "--all")).code == 6
+
+
+async def test_group(command: Commands) -> None:
+    """`--group` asks for everybody's in it, and names itself in the hint; an older server would show everybody's."""
+    features = FEED | {"feed_all"}
+    async with scripted(feed(listed(3), *log(3)[:1]), rest=rest(features=features | {"groups"})) as server:
+        done = await watch(command, server, "--group", "my class", "--timeout", "2")
+        assert server.connects[0].target == "/ws/feed?group=my+class&all=true"
+        assert (done.code, "`subcli watch --group 'my class' --server" in str(done.lines[-1])) == (7, True), done
+    async with scripted(feed(listed(3)), rest=rest(features=features)) as server:
+        done = await watch(command, server, "--group", "monday")
+        assert (done.code, "cannot show the submissions of a group" in str(done.lines[-1])) == (6, True), done
 
 
 @pytest.mark.thorough(measured=True)

@@ -202,6 +202,14 @@ class Client:
             raise ServerError(reason, hint="`subcli serve --auth` starts one with logins.")
         raise ServerError(f"This server cannot {what}.", hint="Is it up to date? `subcli doctor` shows its version.")
 
+    async def require_groups(self) -> None:
+        """Make sure that the server knows groups of users.
+
+        Raises:
+            ServerError: it does not; it would show everybody's submissions instead.
+        """
+        await self.require_feature("groups", "show the submissions of a group")
+
     async def _submissions_to(self, problem: str, limit: int) -> list[Any]:
         """Submissions to one problem, filtered here if the server ignores the filter (contract, section 6)."""
 
@@ -312,6 +320,8 @@ class Client:
         names: set[str] = set()
         if wanted.whose is not None:
             await self.require_feature(FEED_ALL, "follow other users' submissions")
+            if wanted.whose.group is not None:
+                await self.require_groups()
             # Only REST says why it refuses.
             await self.api.submission_page({"limit": 1, **wanted.whose.params()})
         if wanted.problem is not None:

@@ -356,6 +356,45 @@ async def test_everybodys(guarded: Live) -> None:
     assert await refused.code() == (4003, "Only teachers may see other users' submissions.")
 
 
+async def test_a_group(guarded: Live) -> None:
+    """A teacher's feed of a group has its members' submissions, in any spelling, later ones and resumed ones too."""
+    tokens = {}
+    for name, role in (("bob", Role.STUDENT), ("cyd", Role.STUDENT), ("eve", Role.TEACHER)):
+        await guarded.be(name, role)
+        tokens[name] = str(guarded.http.headers["Authorization"])
+    await asyncio.to_thread(guarded.accounts.groups.add, "Monday", ["bob"])
+
+    async def submitted(name: str) -> int:
+        guarded.http.headers["Authorization"] = tokens[name]
+        return (await waiting(guarded))[0]
+
+    headers = {"Authorization": tokens["eve"]}
+    bob, cyd = [await submitted("bob")], [await submitted("cyd")]
+    followed = await feed(guarded, "?group=monday", additional_headers=headers)
+    await followed.read_until(lambda: followed.cursor is not None and len(followed.texts) == 1)
+    await asyncio.to_thread(guarded.accounts.groups.add, "monday", ["cyd"])
+    cyd.append(await submitted("cyd"))
+    await submitted("eve")
+    bob.append(await submitted("bob"))
+    await followed.read_until(lambda: len(followed.ids) == 3)
+    assert followed.ids == [bob[0], cyd[1], bob[1]]
+    await followed.socket.close()
+    await submitted("eve")
+    bob.append(await submitted("bob"))
+    again = await feed(guarded, f"?group=Monday&problem=echo&cursor={followed.cursor}", additional_headers=headers)
+    await again.read_until(lambda: again.cursor is not None)
+    assert again.ids == [bob[2]]
+    assert await (await feed(guarded, "?group=friday", additional_headers=headers)).code() == (4004, "group not found")
+
+
+async def test_a_group_without_logins(live: Live) -> None:
+    """There are no groups then, and nobody who may ask for one, as in REST."""
+    refusal = "Only teachers may see other users' submissions."
+    assert await (await feed(live, "?group=monday")).code() == (4003, refusal)
+    answer = await live.http.get("/api/submissions?group=monday")
+    assert (answer.status_code, answer.json()["detail"]) == (403, refusal)
+
+
 async def test_everybodys_without_logins(live: Live) -> None:
     """There, all submissions are one's own."""
     numbers = await waiting(live, 2)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select
 
 from subcli.server.log.database import reading
-from subcli.server.log.lookup import ENDED, owned_by
+from subcli.server.log.lookup import ENDED, in_group, owned_by
 from subcli.server.log.records import EventPage, Record, ReplacedError, record
 from subcli.server.log.tables import events, submissions
 from subcli.shared.protocol import submission_part
@@ -30,10 +30,17 @@ _CURSOR: Final = re.compile(r"([0-9]{1,18})-([0-9a-f]{0,32})\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a feed follows: a user's submissions (None: everybody's), to one problem if it is given, by its slug."""
+    """What a feed follows: the submissions that meet all of these.
+
+    Attributes:
+        owner_id: whose; None for everybody's.
+        problem: to this one, by its slug.
+        group: of its members, by the key of its name. Who joins is followed from the next submission on.
+    """
 
     owner_id: int | None
     problem: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class Matching:
         with self._read.begin() as connection:
             newest = _newest(connection, wanted.owner_id)
             # Few have no verdict. By the index on owners, all that this one ever submitted would be read.
-            of_owner = owned_by(wanted.owner_id, by_index=False)
+            of_owner = owned_by(wanted.owner_id, by_index=False) & in_group(wanted.group, by_index=False)
             is_running = (submissions.c.final_status.is_(None), submissions.c.id <= newest.submission_id)
             return _found(connection, wanted, limit, of_owner, *is_running), newest
 
@@ -101,7 +108,8 @@ class Matching:
             newest = _newest(connection, wanted.owner_id)
             _check(connection, wanted.owner_id, cursor, newest)
             is_later = (submissions.c.id > cursor.submission_id, submissions.c.id <= newest.submission_id)
-            found = _found(connection, wanted, limit, owned_by(wanted.owner_id), *is_later)
+            of_owner = owned_by(wanted.owner_id) & in_group(wanted.group)
+            found = _found(connection, wanted, limit, of_owner, *is_later)
         if len(found) == limit:
             return found, Cursor(found[-1].id, found[-1].epoch)
         return found, newest
