@@ -130,7 +130,7 @@ async def test_resuming(command: Commands) -> None:
         done = await watch(command, server)
     assert done.code == 0, done
     position = {"submission_id": 4, "after_seq": 2, "epoch": "e4"}
-    assert told == ["4-e4", {"type": "follow", "submissions": [position]}]
+    assert told == ["4-e4", {"type": "follow", "submissions": [position], "runs": None}]
     assert seqs(done, 3) == seqs(done, 4) == seqs(done, 5) == [1, 2, 3, 4]
     states = [line["state"] for line in done.lines if line["type"] == "connection" and line["submission_id"] == 4]
     assert states == ["open", "reconnecting", "open", "closed"]
@@ -303,7 +303,56 @@ async def test_output(command: Commands) -> None:
     shown = [line for line in done.lines if line["type"] in ("output", "test_result")]
     assert [(line.get("output_seq"), line.get("seq")) for line in shown] == [(1, None), (None, 2), (2, None)], done
     position = {"submission_id": 3, "after_seq": 1, "output_after": 1, "epoch": "e3"}
-    assert told == ["output", {"type": "follow", "submissions": [position]}]
+    assert told == ["output", {"type": "follow", "submissions": [position], "runs": None}]
+
+
+def named(number: int, run: int, final_status: str) -> list[dict[str, Any]]:
+    """A run of a submission: its announcement, and its log."""
+    name = f"{number:016x}" + ("" if run == 1 else f"{run:08x}")
+    entry = {"submission_id": number, "problem": "p", "language": "python", "epoch": name}
+    first, *others = log(number, final_status)
+    return [{**listed(), "submissions": [entry], "runs": run}, {**first, "epoch": name, "run": run}, *others]
+
+
+async def test_judged_again(command: Commands) -> None:
+    """What has its verdict joins again: both runs are in the output, and the exit code is that of the latest."""
+    told: list[Any] = []
+
+    async def again(wire: Wire) -> None:
+        told.append(json.loads((await wire.read())[1]))
+        await wire.text(*named(3, 2, "passed"), *log(4))
+        await wire.stay()
+
+    async with scripted(feed(listed(4), *named(3, 1, "failed"), then=again), rest=rest()) as server:
+        done = await watch(command, server, "--mine")
+    assert done.code == 0, done
+    assert [line["final_status"] for line in done.lines if line["type"] == "result" and line["submission_id"] == 3] == [
+        "failed",
+        "passed",
+    ]
+    assert seqs(done, 3) == [1, 2, 3, 4, 1, 2, 3, 4]
+    assert told == [{"type": "follow", "submissions": [], "runs": None}]
+
+
+@pytest.mark.thorough(measured=True)
+async def test_judged_again_on_a_screen(command: Commands) -> None:
+    """It runs again, at its place; the summary has its latest verdict only."""
+    seen = asyncio.Event()
+
+    async def again(wire: Wire) -> None:
+        await seen.wait()
+        await wire.text(*named(3, 2, "passed")[:2])
+        await wire.stay()
+
+    async with (
+        scripted(feed(*named(3, 1, "failed"), listed(4), then=again), rest=rest()) as server,
+        Terminal(command, "watch", "--mine", "--server", server.url) as tty,
+    ):
+        await tty.until(lambda text: "1 running" in text and "failed" in text)
+        seen.set()
+        await tty.until(lambda text: "2 submissions   2 running" in text and "failed" not in text)
+        tty.press(b"q")
+        assert await tty.end() == 130
 
 
 async def test_everybodys(command: Commands) -> None:

@@ -44,6 +44,7 @@ from subcli.core.inputs import (
     Read,
     Refresh,
     RestFailed,
+    Silent,
     Started,
     Stop,
     TooManyBadFrames,
@@ -190,8 +191,9 @@ class FeedSession:
         input = await self._link.open(lambda: dial(self.feed.cursor))
         self._refused = self._link.refused
         if isinstance(input, Opened):
-            # Lost at once: the machine learns it as a connection that did not come about.
-            return await self._link.send(self.feed.positions()) or input
+            # If it is closed already, what has arrived before comes first, and then why.
+            failed = await self._link.send(self.feed.positions())
+            return failed if isinstance(failed, Silent) else input
         return input
 
     # -- reading ----------------------------------------------------------------------------------

@@ -51,6 +51,10 @@ def test_order_is_that_of_sorting(seed: int) -> None:
             entry.exit_code = rng.choice((0, 1))
             entry.urgency = Urgency.FAILING if entry.exit_code else Urgency.PASSED
             roster.ended(entry.name)
+        elif entry.exit_code is not None and rng.random() < 0.2:
+            # It is judged again.
+            entries[entry.name] = again = Entry(entry.name)
+            roster.replace(entry.name, again)
         elif entry.exit_code is None:
             entry.urgency = rng.choice((Urgency.FAILING, Urgency.JUDGED, Urgency.WAITING))
             roster.changed(entry.name)

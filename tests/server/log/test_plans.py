@@ -19,7 +19,7 @@ from subcli.server.log.store import Store
 
 pytestmark = pytest.mark.every_backend
 ROWS = 20_000
-BIG = ("submissions", "events", "packed_events", "outputs", "run_traces", "attempts")
+BIG = ("submissions", "run_numbers", "events", "packed_events", "outputs", "run_traces", "attempts")
 """The tables that grow with the submissions."""
 
 _NUMBERS = {
@@ -44,6 +44,7 @@ _FILL = (
     {numbers} SELECT i, 1, 2, 1, {empty} FROM n WHERE i < 19000""",
     "INSERT INTO outputs (submission_id, output_seq, payload) {numbers} SELECT i, 1, '{{}}' FROM n",
     "INSERT INTO run_traces (submission_id, test, packed) {numbers} SELECT i, 't', {empty} FROM n",
+    "INSERT INTO run_numbers (submission_id) {numbers} SELECT i FROM n WHERE i % 4 = 0",
     """INSERT INTO attempts (submission_id, fence, attempt, worker, started_at)
     {numbers} SELECT i, 1, 1, 'w', 0 FROM n""",
 )
@@ -145,6 +146,12 @@ READS: dict[str, Callable[[Store], object]] = {
     "feed of what runs of all to a problem": lambda store: store.matching.running(Wanted(None, "p7"), 100),
     "feed since of all to a problem": lambda store: store.matching.since(Wanted(None, "p7"), Cursor(), 100),
     "feed since": lambda store: store.matching.since(Wanted(7), Cursor(), 100),
+    "feed of what is judged again": lambda store: store.matching.judged_again(Wanted(7), 4_980, 100),
+    "feed of what is judged again of all": lambda store: store.matching.judged_again(Wanted(None), 4_980, 100),
+    "feed of what is judged again of a group to a problem": (
+        lambda store: store.matching.judged_again(Wanted(None, "p7", "g"), 4_980, 100)
+    ),
+    "latest run": lambda store: store.matching.newest_run(),
     "queue": lambda store: store.leases.queue_length(),
     "lost workers": lambda store: store.interruptions.take_back(10),
     "what is to be packed": lambda store: store.packer.waiting(0),

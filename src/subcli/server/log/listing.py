@@ -17,11 +17,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, Select, false, func, select
+from sqlalchemy import ColumnElement, Engine, Select, false, select
 
 from subcli.server.log.cursors import read_cursor, write_cursor
 from subcli.server.log.database import reading
-from subcli.server.log.lookup import SNAPSHOT, in_group, owned_by
+from subcli.server.log.lookup import SNAPSHOT, in_group, owned_by, unindexed
 from subcli.server.log.records import Snapshot
 from subcli.server.log.tables import submissions
 from subcli.shared.protocol import TERMINAL_STATUSES
@@ -150,8 +150,3 @@ def conditions_of(wanted: Filter) -> list[ColumnElement[bool]]:
 def _place(wanted: Filter) -> ColumnElement[int]:
     """The id, as conditions on the place in the list need it: the members of a group decide, and no index on ids."""
     return submissions.c.id if wanted.group is None else submissions.c.id + 0
-
-
-def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A column in a form that no index can answer."""
-    return func.coalesce(column, "")

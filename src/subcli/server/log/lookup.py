@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, or_, select, true
 
 from subcli.server.log.admission import attempts_used
 from subcli.server.log.archive import kept_page, kept_runs, kept_snapshot, kept_texts
@@ -239,6 +239,11 @@ def in_group(key: str | None, *, by_index: bool = True) -> ColumnElement[bool]:
 def members_of(key: str) -> Select[int]:
     """The query for the ids of the members of a group."""
     return select(group_members.c.user_id).where(group_members.c.group_key == key)
+
+
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column in a form that no index can answer."""
+    return func.coalesce(column, "")
 
 
 def snapshot_of(connection: Connection, submission_id: int, *conditions: ColumnElement[bool]) -> Snapshot:

@@ -5,6 +5,8 @@ until the end of the transaction. So a feed that has announced everything up to 
 whatever becomes of it meanwhile, and a client resumes with one number. With the number goes the name of that
 submission's log: after a restored backup the same ids are given again. Only the part of it that all its runs share: a
 submission that is judged again is the same.
+
+New runs are numbered in the same way, in `run_numbers`: a second number says which of them have been announced.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select
 
 from subcli.server.log.database import reading
-from subcli.server.log.lookup import ENDED, in_group, owned_by
+from subcli.server.log.lookup import ENDED, in_group, owned_by, unindexed
 from subcli.server.log.records import EventPage, Record, ReplacedError, record
-from subcli.server.log.tables import events, submissions
+from subcli.server.log.tables import events, run_numbers, submissions
 from subcli.shared.protocol import submission_part
 
 _PAGES_BYTES: Final = 512 * 1024
@@ -76,6 +78,14 @@ class Found:
     epoch: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedAgain:
+    """A submission whose new run has a number, above those of all runs that began before."""
+
+    number: int
+    found: Found
+
+
 _FOUND: Final = [submissions.c[name] for name in Found.__dataclass_fields__]
 
 
@@ -113,6 +123,29 @@ class Matching:
         if len(found) == limit:
             return found, Cursor(found[-1].id, found[-1].epoch)
         return found, newest
+
+    def judged_again(self, wanted: Wanted, after: int, limit: int) -> tuple[list[JudgedAgain], int]:
+        """Return at most `limit` submissions whose latest run began after a numbered one, and the number after them.
+
+        Args:
+            after: the number. One that is higher than any was given by records that were replaced.
+        """
+        with self._read.begin() as connection:
+            newest = _newest_run(connection)
+            after = min(after, newest)
+            query = select(run_numbers.c.number, *_FOUND).join(submissions)
+            query = query.where(run_numbers.c.number > after, run_numbers.c.number <= newest)
+            query = query.where(owned_by(wanted.owner_id, by_index=False), in_group(wanted.group, by_index=False))
+            if wanted.problem is not None:
+                query = query.where(unindexed(submissions.c.problem) == wanted.problem)
+            rows = connection.execute(query.order_by(run_numbers.c.number).limit(limit))
+            found = [JudgedAgain(row[0], Found(*row[1:])) for row in rows]
+        return found, found[-1].number if len(found) == limit else newest
+
+    def newest_run(self) -> int:
+        """Return the number of the latest run that was begun; 0 if nothing was ever judged again."""
+        with self._read.begin() as connection:
+            return _newest_run(connection)
 
     def among(self, owner_id: int | None, ids: Collection[int]) -> dict[int, Found]:
         """Return those of these submissions that belong to a user, or to anybody."""
@@ -159,6 +192,10 @@ def _newest(connection: Connection, owner_id: int | None) -> Cursor:
     query = select(submissions.c.id, submissions.c.epoch).where(owned_by(owner_id))
     row = connection.execute(query.order_by(submissions.c.id.desc()).limit(1)).one_or_none()
     return Cursor() if row is None else Cursor(*row)
+
+
+def _newest_run(connection: Connection) -> int:
+    return connection.execute(select(func.max(run_numbers.c.number))).scalar_one() or 0
 
 
 def _check(connection: Connection, owner_id: int | None, cursor: Cursor, newest: Cursor) -> None:

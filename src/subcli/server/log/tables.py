@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0019"
+REVISION: Final = "0020"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -246,6 +246,18 @@ runs: Final = Table(
     Column("log", LargeBinary, nullable=False),
     # As in submissions.
     Column("problem_version", String(32)),
+)
+
+# Submissions that were judged again, numbered by when that began: a row for the latest run of each. Feeds announce them
+# in this order, and a number is never given twice.
+run_numbers: Final = Table(
+    "run_numbers",
+    metadata,
+    Column("number", BIG, primary_key=True),
+    # An older server that removes a user's submissions does not know of this table.
+    Column("submission_id", BIG, ForeignKey("submissions.id", ondelete="CASCADE"), nullable=False),
+    Index("ix_run_numbers_submission_id", "submission_id"),
+    sqlite_autoincrement=True,
 )
 
 # Links that show one submission to whoever follows them.
