@@ -306,6 +306,55 @@ async def test_output(command: Commands) -> None:
     assert told == ["output", {"type": "follow", "submissions": [position], "runs": None}]
 
 
+@pytest.mark.parametrize("columns", [80, 200])
+async def test_key_asks_for_output(command: Commands, columns: int) -> None:
+    """`l` opens the pane and the feed once more, with output, where it was; `l` again closes the pane."""
+    told: list[Any] = []
+
+    async def again(wire: Wire) -> None:
+        told.extend((wire.request.query("events"), wire.request.query("cursor")))
+        await wire.accept()
+        told.append(json.loads((await wire.read())[1]))
+        printed = {"type": "output", "submission_id": 3, "stream": "stdout", "text": "hello\n",
+                   "output_seq": 1, "after_seq": 1}  # fmt: skip
+        await wire.text(listed(), printed)
+        await wire.stay()
+
+    script = feed(listed(3, 4), *log(3)[:1])
+    async with (
+        scripted(script, again, rest=rest(features=FEED | {"output", "feed_output"})) as server,
+        Terminal(command, "watch", "--mine", "--server", server.url, columns=columns) as tty,
+    ):
+        await tty.until(lambda text: "2 running" in text and "testing" in text)
+        tty.press(b"l")
+        await tty.until(lambda text: "Output \u2500" in text and "#3 stdout: hello" in text)
+        tty.press(b"l")
+        await tty.until(lambda text: "Output \u2500" not in text)
+        tty.press(b"l")
+        await tty.until(lambda text: "#3 stdout: hello" in text)
+        tty.press(b"q")
+        assert await tty.end() == 130, tty.text
+    position = {"submission_id": 3, "after_seq": 1, "output_after": 0, "epoch": "e3"}
+    assert told[:2] == ["output", "9-"]
+    assert told[2]["submissions"][0] == position
+    assert len(server.connects) == 2
+
+
+async def test_key_where_no_output_comes(command: Commands) -> None:
+    """On a server whose feeds have none, `l` says what to do, and opens no empty pane."""
+    async with (
+        scripted(feed(listed(3, 4), *log(3)[:1]), rest=rest(features=FEED | {"output"})) as server,
+        Terminal(command, "watch", "--mine", "--server", server.url) as tty,
+    ):
+        await tty.until(lambda text: "2 running" in text)
+        tty.press(b"l")
+        await tty.until(lambda text: "`subcli watch ID --logs`" in text)
+        assert "Output \u2500" not in tty.text
+        tty.press(b"q")
+        assert await tty.end() == 130
+    assert len(server.connects) == 1
+
+
 def named(number: int, run: int, final_status: str) -> list[dict[str, Any]]:
     """A run of a submission: its announcement, and its log."""
     name = f"{number:016x}" + ("" if run == 1 else f"{run:08x}")

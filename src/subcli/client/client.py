@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -330,21 +329,23 @@ class Client:
 
         # Servers without it would say nothing of what is printed; single sockets may.
         is_followed = "feed" in features and (not wanted.output or FEED_OUTPUT in features)
+        feed = Feed(self.settings.page_url, output=wanted.output)
 
         async def dial(cursor: str | None) -> Socket:
             more = {} if cursor is None else {"cursor": cursor}
-            given = urlencode(wanted.params() | ({"events": OUTPUT} if wanted.output else {}) | more)
+            given = urlencode(wanted.params() | ({"events": OUTPUT} if feed.output else {}) | more)
             url = f"{self.settings.ws_url}/feed{'?' if given else ''}{given}"
             # In the header only: watch tokens open no feed, and a URL must not contain a long-lived token.
             return await open_socket(url, token=self._authenticator.token(), proxy=self.settings.proxies.decide(url))
 
         return FeedSession(
-            Feed(self.settings.page_url, output=wanted.output),
+            feed,
             _FeedCalls(self.api, wanted, names),
             dial if is_followed else None,
             self._authenticator,
-            partial(self.session, output=wanted.output),
+            lambda watch: self.session(watch, output=feed.output),
             max_attempts=self._max_attempts,
+            offers_output=is_followed and FEED_OUTPUT in features,
         )
 
     async def _dial(self, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None) -> Socket:

@@ -49,7 +49,7 @@ class Operator(Protocol):
         ...
 
     def ask_for_output(self) -> str:
-        """Ask for what builds and tests print; return what to say about it."""
+        """Ask for what builds and tests print; return what to do instead if it cannot be had."""
         ...
 
 
@@ -233,6 +233,7 @@ class LiveView:
                     self._pane.is_shown ^= True
                     if self._pane.is_shown:
                         self._browser.note = self._operator.ask_for_output()
+                        self._pane.is_shown = not self._browser.note
         self._draw(self._clock())
 
     def _selected(self) -> SnapshotSource:
