@@ -404,6 +404,7 @@ async def test_judged_again_on_a_screen(command: Commands) -> None:
         assert await tty.end() == 130
 
 
+@pytest.mark.thorough(measured=True)
 async def test_everybodys(command: Commands) -> None:
     """`--all` asks REST first, which says why it refuses, and names itself in the hint that resumes."""
     features = FEED | {"feed_all"}
@@ -418,6 +419,7 @@ async def test_everybodys(command: Commands) -> None:
         assert (await watch(command, server, "--all")).code == 6
 
 
+@pytest.mark.thorough(measured=True)
 async def test_group(command: Commands) -> None:
     """`--group` asks for everybody's in it, and names itself in the hint; an older server would show everybody's."""
     features = FEED | {"feed_all"}
@@ -430,7 +432,7 @@ async def test_group(command: Commands) -> None:
         assert (done.code, "cannot show the submissions of a group" in str(done.lines[-1])) == (6, True), done
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_real_server(held: Served, run: Run, follow: Callable[..., Lines], tmp_path: Path) -> None:
     """Our own server: what runs is watched together, what is submitted meanwhile joins, and each log is complete."""
     ours = ("--server", held.url)
