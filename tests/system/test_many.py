@@ -257,7 +257,8 @@ async def test_interrupt(command: Commands) -> None:
 
 
 @pytest.mark.thorough(measured=True)
-async def test_live_screen_of_thousands(command: Commands) -> None:
+@pytest.mark.parametrize("columns", [80, 200])
+async def test_live_screen_of_thousands(command: Commands, columns: int) -> None:
     """5,000 submissions on one screen of a real terminal: those that fail first, all counted, and a way out."""
     ids = range(1, 5001)
     lists = [listed(*ids[start : start + 200], cursor=f"{start}-") for start in range(0, 5000, 200)]
@@ -267,7 +268,7 @@ async def test_live_screen_of_thousands(command: Commands) -> None:
     script = feed(*first, lists[-1], *begun, failing)
     async with (
         scripted(script, rest=rest()) as server,
-        Terminal(command, "watch", "--mine", "--server", server.url) as tty,
+        Terminal(command, "watch", "--mine", "--server", server.url, columns=columns) as tty,
     ):
         await tty.until(lambda text: "5,000 submissions   5,000 running" in text and "#4711" in text)
         assert len(server.connects) == 1
