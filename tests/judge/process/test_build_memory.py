@@ -103,3 +103,4 @@ async def test_build_over_its_limit(tiny: MakeProblem, starter: Starter) -> None
     assert judged.verdict == "build_failed", judged.events
     assert judged.analysis["category"] == "memory"
     assert "more than the limit of 128 MB" in judged.analysis["error"]
+    assert judged.analysis["analysis"].startswith("The build needed more memory than it may use.")

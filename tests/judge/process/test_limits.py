@@ -222,6 +222,7 @@ async def test_time_limit_of_a_build(run: Run, tiny: MakeProblem) -> None:
     judged = await run(tiny(limits="build_seconds = 0.5", language=language), "echo start; sleep 60 & wait", "sh")
     assert judged.verdict == "build_failed"
     assert judged.analysis["category"] == "timeout"
+    assert judged.analysis["analysis"].startswith("The build was still running after")
     assert judged.events[1]["detail"] == "start\n"
 
 
