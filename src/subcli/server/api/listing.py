@@ -22,7 +22,7 @@ _WORD: Final = r"^[A-Za-z0-9_-]+$"
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Maximum number of results.")]
 User = Annotated[str | None, Query(max_length=256, description="Whose; for teachers.")]
-Group = Annotated[str | None, Query(max_length=256, description="Only those of this group's members; for teachers.")]
+Group = Annotated[str | None, Query(max_length=64, description="Only those of this group's members; for teachers.")]
 All = Annotated[bool, Query(description="Whether to list everybody's, if no `user` is given; for teachers.")]
 Verdict = Annotated[str | None, Query(max_length=32, pattern=_WORD, description="Only those with this verdict.")]
 Status = Annotated[

@@ -23,7 +23,7 @@ _MAX_USERS: Final = 500
 ResultsLimit = Annotated[int, Query(ge=1, le=_MAX_USERS, description="Maximum number of users.")]
 Counts = Annotated[Which, Query(description="Which submission of each user counts.")]
 AfterUser = Annotated[
-    str | None, Query(max_length=512, description="Where the page begins: the `next_cursor` of the page before.")
+    str | None, Query(max_length=128, description="Where the page begins: the `next_cursor` of the page before.")
 ]
 
 
