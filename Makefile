@@ -106,6 +106,7 @@ trials: $(VENV)/.dev $(VENV)/.oracle  ## frozen readers, a great shutdown, the w
 	$(BIN)/python -m bench.default_validator
 	$(BIN)/python -m bench.packages
 	$(BIN)/python -m bench.floods
+	$(BIN)/python -m bench.long_output
 	$(BIN)/python -m bench.year
 
 $(VENV)/.mutation: $(VENV)/.dev

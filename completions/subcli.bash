@@ -23,12 +23,12 @@ _subcli() {
         word=${words[i]}
         case $word in
             =) ((i += 1)) ;;
-            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --cursor | --data-dir | --database | --debug-node | --debugger | --expires | --host | --junit-xml | --keep | --key | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --older-than | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --run | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --since | --status | --svg | --test | --theme | --timeout | --trusted-proxy | --user | --verdict)
+            --after-seq | --allow-origin | --audit-log | --case | --concurrency | --cursor | --data-dir | --database | --debug-node | --debugger | --expires | --group | --host | --junit-xml | --keep | --key | --language | --languages | --limit | --log-format | --log-level | --max-attempts | --metrics-address | --min-score | --name | --new-problem | --older-than | --output | --port | --problem | --problems | --profile | --redis | --replay | --role | --root-path | --run | --runner | --sandbox | --sandbox-read | --scope | --server | --set-limit | --since | --status | --svg | --test | --theme | --timeout | --trusted-proxy | --user | --verdict)
                 if [[ ${words[i+1]} != = ]]; then ((i += 1)); fi ;;
             -?*) ;;
             *)
                 case "$path $word" in
-                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' source' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' results' | ' rejudge' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove' | ' db' | ' db check' | ' db backup' | ' db prune' | ' db compact') path+=" $word" ;;
+                    ' submit' | ' test' | ' watch' | ' status' | ' list' | ' source' | ' cancel' | ' open' | ' share' | ' init' | ' doctor' | ' serve' | ' worker' | ' demo' | ' schema' | ' completion' | ' problems' | ' problems list' | ' problems show' | ' problems check' | ' languages' | ' results' | ' rejudge' | ' auth' | ' auth login' | ' auth logout' | ' auth status' | ' auth passwd' | ' auth token' | ' auth token create' | ' auth token list' | ' auth token revoke' | ' user' | ' user add' | ' user import' | ' user list' | ' user passwd' | ' user role' | ' user disable' | ' user enable' | ' user remove' | ' user group' | ' user group add' | ' user group remove' | ' user group list' | ' db' | ' db check' | ' db backup' | ' db prune' | ' db compact') path+=" $word" ;;
                     *) ((place += 1)) ;;
                 esac ;;
         esac
@@ -46,6 +46,7 @@ _subcli() {
         *' --debug-node') kind=none ;;
         *' --debugger') kind=words offered='pdb debugpy' ;;
         *' --expires') kind=none ;;
+        *' --group') kind=none ;;
         *' --host') kind=none ;;
         *' --junit-xml') kind=files ;;
         *' --keep') kind=words offered='verdicts' ;;
@@ -92,9 +93,9 @@ _subcli() {
                     '') offered='--version -V --help -h' ;;
                     ' submit') offered='--problem --language --follow-links --no-watch --after-seq --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' test') offered='--problem --language --case --replay --debug-node --debugger --diagram --follow-links --sandbox --timeout --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' watch') offered='--mine --all --problem --after-seq --run --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' watch') offered='--mine --all --problem --group --after-seq --run --timeout --fail-fast --min-score --max-attempts --compact --plain --no-keys --logs --junit-xml --notify --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' status') offered='--test --run --diagram --plain --svg --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' list') offered='--limit --problem --user --all --verdict --status --since --cursor --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' list') offered='--limit --problem --user --all --verdict --status --since --group --cursor --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' source') offered='--force --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' cancel') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' open') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
@@ -111,7 +112,7 @@ _subcli() {
                     ' problems show') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' problems check') offered='--sandbox --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' languages') offered='--json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
-                    ' results') offered='--best --last --csv --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' results') offered='--best --last --group --csv --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' rejudge') offered='--problem --verdict --since --yes --key --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' auth') offered='--help -h' ;;
                     ' auth login') offered='--user --with-token --insecure-storage --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
@@ -131,6 +132,10 @@ _subcli() {
                     ' user disable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user enable') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' user remove') offered='--with-submissions --data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user group') offered='--help -h' ;;
+                    ' user group add') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user group remove') offered='--data-dir --database --audit-log --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
+                    ' user group list') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' db') offered='--help -h' ;;
                     ' db check') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
                     ' db backup') offered='--data-dir --database --json --quiet -q --server --profile --no-input --insecure-http --theme --debug --help -h' ;;
@@ -161,7 +166,7 @@ _subcli() {
                     ' auth:0') kind=words offered='login logout status passwd token' ;;
                     ' auth token:0') kind=words offered='create list revoke' ;;
                     ' auth token revoke:0') kind=none ;;
-                    ' user:0') kind=words offered='add import list passwd role disable enable remove' ;;
+                    ' user:0') kind=words offered='add import list passwd role disable enable remove group' ;;
                     ' user add:0') kind=none ;;
                     ' user import:0') kind=files ;;
                     ' user passwd:0') kind=none ;;
@@ -170,6 +175,11 @@ _subcli() {
                     ' user disable:0') kind=none ;;
                     ' user enable:0') kind=none ;;
                     ' user remove:0') kind=none ;;
+                    ' user group:0') kind=words offered='add remove list' ;;
+                    ' user group add:0') kind=none ;;
+                    ' user group add':*) kind=none ;;
+                    ' user group remove:0') kind=none ;;
+                    ' user group remove':*) kind=none ;;
                     ' db:0') kind=words offered='check backup prune compact' ;;
                     ' db backup:0') kind=files ;;
                 esac

@@ -130,6 +130,7 @@ def test_positions() -> None:
     ]
     assert len(first["submissions"]) == POSITIONS_AT_ONCE
     assert second["submissions"][-1] == {"submission_id": 9000, "after_seq": 0}
+    assert ("runs" in first, second["runs"]) == (False, None)
     assert max(len(text) for text in feed.positions()) < 64 * 1024
 
 
@@ -140,9 +141,83 @@ def test_positions_fit_into_a_message() -> None:
     hear(feed, {"type": "feed", "submissions": largest})
     for watch in feed.watches.values():
         watch.last_seq = watch.last_output = 2**53 - 1
-    [message] = feed.positions()
+    message, _ = feed.positions()
     assert '"output_after":9007199254740991' in message
     assert len(message) <= 64 * 1024
+
+
+# -- judged again ---------------------------------------------------------------------------------
+
+FIRST, SECOND = (f"{'5' * 16}{run}" for run in ("", "000000aa"))
+
+
+def run_of(number: int, epoch: str, **more: Any) -> dict[str, Any]:
+    return {"type": "feed", "submissions": [{"submission_id": number, "epoch": epoch}], "cursor": "9-e", **more}
+
+
+def test_judged_again() -> None:
+    """Who has left joins again under the name of another run's log, from its beginning, and not under the same one."""
+    feed = Feed()
+    hear(feed, run_of(3, FIRST), update(3, 1, epoch=FIRST), complete(3, 2, "failed"))
+    assert feed.is_over
+    assert told(hear(feed, run_of(3, FIRST, runs=4))) == []
+    heard = hear(feed, run_of(3, SECOND, runs=5), update(3, 1, epoch=SECOND))
+    assert told(heard) == ["+3", (3, [1])]
+    assert (heard.progress, feed.is_over, feed.joined, feed.runs) == (True, False, 2, 5)
+    [message] = feed.positions()
+    assert json.loads(message) == {
+        "type": "follow",
+        "submissions": [{"submission_id": 3, "after_seq": 1, "epoch": SECOND}],
+        "runs": 5,
+    }
+    assert told(hear(feed, complete(3, 2))) == [(3, [2]), "-3"]
+    assert told(hear(feed, run_of(3, SECOND))) == []
+
+
+@pytest.mark.parametrize("epoch", ["other", None, ""])
+def test_another_log_is_no_other_run(epoch: str | None) -> None:
+    """Neither a submission that got the id of one that has left, after a restored backup, nor a name that is none."""
+    feed = Feed()
+    hear(feed, run_of(3, FIRST), complete(3, 1))
+    again = run_of(3, SECOND)
+    again["submissions"][0]["epoch"] = epoch
+    assert told(hear(feed, again)) == []
+
+
+def test_announced_before_the_end_of_the_run_before() -> None:
+    """The rest of that run is read from its log; the next one joins then, and is read from its beginning."""
+    feed = Feed()
+    hear(feed, run_of(3, FIRST), update(3, 1, epoch=FIRST))
+    assert told(hear(feed, run_of(3, SECOND), update(3, 1, epoch=SECOND), update(3, 2))) == []
+    assert feed.holes == {3}
+    ended = feed.fill(3, events_from_log([update(3, 2), complete(3, 3)]), FIRST, 3)
+    assert told(ended) == [(3, [2, 3]), "-3", "+3"]
+    assert feed.holes == {3}
+    assert told(feed.fill(3, events_from_log([update(3, 1), update(3, 2)]), SECOND, 2)) == [(3, [1, 2])]
+    assert told(hear(feed, update(3, 2), complete(3, 3))) == [(3, [3]), "-3"]
+
+
+def test_run_before_without_an_end() -> None:
+    """If its log cannot be found, it leaves without a verdict, and the next one joins all the same."""
+    feed = Feed()
+    hear(feed, run_of(3, FIRST), update(3, 1, epoch=FIRST), run_of(3, SECOND))
+    assert told(feed.fill(3, (), FIRST, 1)) == [("-3", "server"), "+3"]
+
+
+def test_connection_lost_before_the_end_of_the_run_before() -> None:
+    """The next connection brings the rest of it, and announces the next run again."""
+    feed = Feed()
+    hear(feed, run_of(3, FIRST), update(3, 1, epoch=FIRST), run_of(3, SECOND))
+    feed.disconnected()
+    assert told(hear(feed, complete(3, 2), run_of(3, SECOND))) == [(3, [2]), "-3", "+3"]
+
+
+@pytest.mark.parametrize("runs", [None, "5", -1, 1.5, True, 2**63])
+def test_numbers_of_runs_that_are_none(runs: object) -> None:
+    """They leave the number that is known."""
+    feed = Feed()
+    hear(feed, listed(runs=4), listed(runs=runs))
+    assert feed.runs == 4
 
 
 def test_hole() -> None:

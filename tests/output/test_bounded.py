@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import types
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.long_output import VIEWS, watch
 from subcli.core.submission import FAILURES_KEPT, RECENT_KEPT
 from subcli.core.watch import Watch
 from subcli.output.ndjson import NdjsonView
@@ -73,3 +75,13 @@ def test_ndjson_view_keeps_nothing() -> None:
     view.flush()
     assert stream.getvalue().count("\n") == 100
     assert reachable(view) == before
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_is_printed_is_not_kept(view: str) -> None:
+    """In no view does the client's memory grow with it; `make trials` sends 100 MB."""
+    few, much = [asyncio.run(watch(view, megabytes)) for megabytes in (0.2, 24.0)]
+    assert (few.code, much.code) == (0, 0)
+    assert much.written_bytes > (24e6 if view != "live" else 1000)
+    assert much.peak_mb - few.peak_mb < 16.0

@@ -4,6 +4,7 @@ The client is :class:`subcli.client.feed.FeedSession`. On the server's side are 
 and bus; modelled are the database (a list for each log), the socket between the two halves, REST and logins. Until
 ``healed_at`` connections are refused, cut, frozen and closed with any code; frames get lost, come twice or late; the
 bus loses what it is given; the gateway is restarted; requests fail; tokens expire. From then on everything works.
+Throughout, submissions that have ended are judged again, some more than once.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from subcli.server.gateway.watcher import Watcher
 from subcli.server.gateway.wheel import Wheel
 from subcli.server.log.bus import MemoryBus
 from subcli.server.log.feed import Journal
-from subcli.server.log.matching import Cursor, Found, Wanted
+from subcli.server.log.matching import Cursor, Found, JudgedAgain, Wanted
 from subcli.server.log.records import EventPage, LogEnd, Record, UnknownSubmissionError, record
 from subcli.server.observe.metrics import Metrics
 from subcli.server.settings import ServerLimits
 from subcli.shared.messages import Output
 from subcli.shared.secret import Secret
-from tests.simulation.virtual import run
+from tests.simulation import virtual
 
 BEGAN = 10_000.0
 OWNER, OTHER = 1, 2
@@ -64,7 +65,7 @@ class BrokenPromise(AssertionError):
 
 @dataclass
 class Log:
-    """A submission: when its events happen, the first one when it is made."""
+    """A submission, or a later run of one: when its events happen, the first one when it is made."""
 
     id: int
     owner: int
@@ -73,6 +74,28 @@ class Log:
     texts: list[str]
     pieces: list[tuple[int, str]] = field(default_factory=list)
     """What it prints, each piece with the event with which it is committed."""
+    run: int = 1
+    number: int = 0
+    """Of the run, among all that were begun again."""
+    following: Log | None = None
+    """The next run."""
+
+    @property
+    def epoch(self) -> str:
+        return f"{self.id:016x}" + ("" if self.run == 1 else f"{self.run:08x}")
+
+    @property
+    def runs(self) -> list[Log]:
+        """This one, and those that follow."""
+        return [self, *([] if self.following is None else self.following.runs)]
+
+    def latest(self) -> Log:
+        """The run that was begun last by now."""
+        return next((run for run in reversed(self.runs) if run.times[0] <= now()), self)
+
+    def under(self, epoch: str | None) -> Log:
+        """The run whose log has this name; the latest if there is none."""
+        return next((run for run in self.runs if run.epoch == epoch and run.times[0] <= now()), self.latest())
 
     def happened_by(self, now: float) -> int:
         return sum(1 for at in self.times if at <= now)
@@ -105,8 +128,12 @@ class World:
 
     @property
     def deadline(self) -> float:
-        events = sum(len(log.texts) for log in self.logs)
-        return max(self.healed_at, *(log.times[-1] for log in self.logs)) + 800.0 + events * self.reader_s * 2
+        events = sum(len(run.texts) for run in self.all_runs)
+        return max(self.healed_at, *(run.times[-1] for run in self.all_runs)) + 800.0 + events * self.reader_s * 2
+
+    @property
+    def all_runs(self) -> list[Log]:
+        return [run for log in self.logs for run in log.runs]
 
     def faulty(self, probability: float) -> bool:
         return now() < self.healed_at and self.rng.random() < probability
@@ -128,6 +155,7 @@ def make(seed: int) -> World:
     printing = random.Random(f"output {seed}")
     for log in logs:
         log.pieces = _pieces(printing, log)
+    has_runs = _judge_again(random.Random(f"again {seed}"), logs)
     return World(
         output=printing.random() < 0.4,
         seed=seed,
@@ -139,7 +167,8 @@ def make(seed: int) -> World:
         p_cut=shares[1],
         p_rest=shares[2],
         p_bus=shares[3],
-        p_noise=shares[4] / 2,
+        # Frames that come late would be taken for those of the next run. No socket lets them.
+        p_noise=0.0 if has_runs else shares[4] / 2,
         restarts=sorted(at for at in some if at < healed_at and rng.random() < 0.5),
         expiries=sorted(some) if rng.random() < 0.15 else [],
         latency_s=rng.choice((0.0001, 0.01, 0.3)),
@@ -148,7 +177,25 @@ def make(seed: int) -> World:
     )
 
 
-def _log(rng: random.Random, number: int, at: float) -> Log:
+def _judge_again(rng: random.Random, logs: Sequence[Log]) -> bool:
+    """Give some submissions more runs; return whether there are any."""
+    if rng.random() < 0.6:
+        return False
+    for log in logs:
+        last = log
+        while rng.random() < 0.4:
+            at = last.times[-1] + rng.choice((0.001, 1.0, 30.0, 200.0)) * rng.uniform(0.01, 1.0)
+            following = _log(rng, log.id, at, last.run + 1)
+            following.owner, following.problem = log.owner, log.problem
+            following.pieces = _pieces(rng, following)
+            last.following = last = following
+    begun = sorted((run for log in logs for run in log.runs[1:]), key=lambda run: run.times[0])
+    for number, run in enumerate(begun, 1):
+        run.number = number
+    return bool(begun)
+
+
+def _log(rng: random.Random, number: int, at: float, run: int = 1) -> Log:
     pace = rng.choice((0.0, 1.0, 10.0, 60.0))
     times, texts = [], []
     count = rng.randrange(2, 15)
@@ -157,14 +204,14 @@ def _log(rng: random.Random, number: int, at: float) -> Log:
         at += pace * rng.random()
         event: dict[str, Any] = {"submission_id": number, "seq": seq}
         if seq == 1:
-            event |= {"type": "status_update", "status": "pending", "epoch": f"{number:x}"}
+            event |= {"type": "status_update", "status": "pending", "epoch": Log(number, 0, "", [], [], run=run).epoch}
         elif seq == count:
             event |= {"type": "complete", "final_status": "passed", "summary": {}}
         else:
             event |= {"type": "test_result", "test_name": f"test {seq}", "status": "passed", "duration_ms": 5}
         texts.append(json.dumps(event))
     owner, problem = rng.choices((OWNER, OTHER), weights=(6, 1))[0], rng.choice("ppq")
-    return Log(number, owner, problem, times, texts)
+    return Log(number, owner, problem, times, texts, run=run)
 
 
 def _pieces(rng: random.Random, log: Log) -> list[tuple[int, str]]:
@@ -199,13 +246,13 @@ class Database:
         return answer
 
     def _made(self) -> list[Log]:
-        return [log for log in self._world.logs if log.times[0] <= now()]
+        return [log.latest() for log in self._world.logs if log.times[0] <= now()]
 
     def _found(self, wanted: Wanted, limit: int, fits: Callable[[Log], bool]) -> tuple[list[Found], Cursor]:
         of_owner = [log for log in self._made() if log.owner == wanted.owner_id]
-        newest = Cursor(of_owner[-1].id, f"{of_owner[-1].id:x}") if of_owner else Cursor()
+        newest = Cursor(of_owner[-1].id, of_owner[-1].epoch) if of_owner else Cursor()
         fitting = [log for log in of_owner if fits(log) and wanted.problem in (None, log.problem)]
-        found = [Found(log.id, log.problem, "python", f"{log.id:x}") for log in fitting[:limit]]
+        found = [_found_of(log) for log in fitting[:limit]]
         return found, Cursor(found[-1].id, found[-1].epoch) if len(found) == limit else newest
 
     def running(self, wanted: Wanted, limit: int) -> tuple[list[Found], Cursor]:
@@ -216,10 +263,19 @@ class Database:
 
     def among(self, owner_id: int, ids: Collection[int]) -> dict[int, Found]:
         found = [log for log in self._made() if log.owner == owner_id and log.id in ids]
-        return {log.id: Found(log.id, log.problem, "python", f"{log.id:x}") for log in found}
+        return {log.id: _found_of(log) for log in found}
 
     def newest(self) -> int:
         return max((log.id for log in self._made()), default=0)
+
+    def newest_run(self) -> int:
+        return max((run.number for run in self._world.all_runs if run.times[0] <= now()), default=0)
+
+    def judged_again(self, wanted: Wanted, after: int, limit: int) -> tuple[list[JudgedAgain], int]:
+        fitting = [log for log in self._made() if log.owner == wanted.owner_id and log.number > after]
+        fitting = [log for log in fitting if wanted.problem in (None, log.problem)]
+        found = [JudgedAgain(log.number, _found_of(log)) for log in sorted(fitting, key=lambda log: log.number)]
+        return found[:limit], found[limit - 1].number if len(found) >= limit else self.newest_run()
 
     def pages(self, positions: Mapping[int, int]) -> dict[int, EventPage]:
         """Sometimes not all of them, as if there were too many."""
@@ -227,16 +283,22 @@ class Database:
         return {number: self.page(number, after, 500) for number, after in positions.items() if rng.random() < 0.8}
 
     def page(self, submission_id: int, after: int, limit: int, epoch: str | None = None) -> EventPage:
-        log = next((log for log in self._made() if log.id == submission_id), None)
-        if log is None:
+        latest = next((log for log in self._made() if log.id == submission_id), None)
+        if latest is None:
             raise UnknownSubmissionError
+        log = self._world.logs[submission_id - 1].under(epoch)
         count = log.happened_by(now())
         limit = self._world.rng.choice((1, 2, limit))
         records = tuple(records_of(log, after + 1, min(count, after + limit)))
-        return EventPage(records, after + limit < count, count == len(log.texts), count, f"{log.id:x}")
+        ended, is_kept = count == len(log.texts), log is not latest
+        return EventPage(records, after + limit < count, ended, count, log.epoch, is_kept=is_kept)
 
     def ends(self, ids: Collection[int]) -> dict[int, LogEnd]:
-        return {log.id: LogEnd(log.happened_by(now()), f"{log.id:x}") for log in self._made() if log.id in ids}
+        return {log.id: LogEnd(log.happened_by(now()), log.epoch) for log in self._made() if log.id in ids}
+
+
+def _found_of(log: Log) -> Found:
+    return Found(log.id, log.problem, "python", log.epoch)
 
 
 class Outputs:
@@ -246,27 +308,29 @@ class Outputs:
         self._world = world
 
     def page(self, submission_id: int, after: int, limit: int, epoch: str | None = None) -> EventPage:
-        log = self._world.logs[submission_id - 1]
+        log = self._world.logs[submission_id - 1].under(epoch)
+        if log.following is not None and log.following.times[0] <= now():
+            return EventPage((), False, True, after, log.epoch, is_kept=True)
         count = log.happened_by(now())
         found = printed_by(log, 0, count)
         limit = self._world.rng.choice((1, 2, limit))
         rest = found[after:]
-        return EventPage(tuple(rest[:limit]), len(rest) > limit, count == len(log.texts), len(found), f"{log.id:x}")
+        return EventPage(tuple(rest[:limit]), len(rest) > limit, count == len(log.texts), len(found), log.epoch)
 
     def ends(self, ids: Collection[int]) -> dict[int, LogEnd]:
-        logs = [log for log in self._world.logs if log.id in ids]
-        return {log.id: LogEnd(len(printed_by(log, 0, log.happened_by(now()))), f"{log.id:x}") for log in logs}
+        logs = [log.latest() for log in self._world.logs if log.id in ids]
+        return {log.id: LogEnd(len(printed_by(log, 0, log.happened_by(now()))), log.epoch) for log in logs}
 
 
 def printed_by(log: Log, first: int, last: int) -> list[Record]:
     """The pieces that are committed with these events."""
     numbered = enumerate(log.pieces, 1)
-    return [record(n, text, last=False, epoch=f"{log.id:x}") for n, (seq, text) in numbered if first <= seq <= last]
+    return [record(n, text, last=False, epoch=log.epoch) for n, (seq, text) in numbered if first <= seq <= last]
 
 
 def records_of(log: Log, first: int, last: int) -> list[Record]:
     is_last = len(log.texts)
-    return [record(seq, log.texts[seq - 1], last=seq == is_last, epoch=f"{log.id:x}") for seq in range(first, last + 1)]
+    return [record(seq, log.texts[seq - 1], last=seq == is_last, epoch=log.epoch) for seq in range(first, last + 1)]
 
 
 class Gateway:
@@ -287,8 +351,10 @@ class Gateway:
         world = self._world
 
         def tell() -> None:
-            if seq == 1:
+            if seq == 1 and log.run == 1:
                 self.journal.arrived(log.id, log.owner)
+            elif seq == 1:
+                self.journal.began_again(log.number, log.owner)
             self._bus.publish(log.id, records_of(log, seq, seq))
 
         def tell_output() -> None:
@@ -343,6 +409,7 @@ class Pipe:
         self._last_at = now()
         self._is_full = False
         self._seqs: dict[int, int] = {}
+        self._whole: set[int] = set()
         self.disorder = ""
         self.watcher: Watcher | None = None
         self.is_cut = False
@@ -395,6 +462,11 @@ class Pipe:
         if '"seq"' in text:
             event = json.loads(text)
             number, seq = event["submission_id"], event["seq"]
+            if seq == 1 and number in self._whole:
+                # The next run.
+                self._seqs[number] = 0
+            if event["type"] == "complete":
+                self._whole.add(number)
             if seq != self._seqs.get(number, seq - 1) + 1:
                 self.disorder = f"the server sent #{number} {seq} after {self._seqs[number]}"
             self._seqs[number] = seq
@@ -544,7 +616,7 @@ class Server:
     async def judge(self) -> None:
         """Let everything happen at its time."""
         comparing = asyncio.create_task(self.gateway.compare())
-        events = [(at, log, seq) for log in self.world.logs for seq, at in enumerate(log.times, 1) if at > BEGAN]
+        events = [(at, log, seq) for log in self.world.all_runs for seq, at in enumerate(log.times, 1) if at > BEGAN]
         restarts: list[tuple[float, Log | None, int]] = [(at, None, 0) for at in self.world.restarts]
         try:
             for at, log, seq in sorted([*events, *restarts], key=lambda each: each[0]):
@@ -596,23 +668,25 @@ class Server:
     async def latest(self) -> list[dict[str, Any]]:
         await self._request()
         found = [log for log in self.world.wanted if log.times[0] <= now()]
-        return [self._row(log) for log in reversed(found)]
+        return [self._row(log.latest()) for log in reversed(found)]
 
     async def events(self, submission_id: int, after_seq: int, epoch: str | None = None) -> EventLog:
         await self._request()
-        log = self.world.logs[submission_id - 1]
+        log = self.world.logs[submission_id - 1].under(epoch)
         told = [json.loads(text) for text in log.texts[: log.happened_by(now())]]
-        return EventLog(told[after_seq:], f"{log.id:x}", len(told))
+        return EventLog(told[after_seq:], log.epoch, len(told))
 
     async def output(self, submission_id: int, output_after: int, epoch: str | None = None) -> list[dict[str, Any]]:
         await self._request()
-        log = self.world.logs[submission_id - 1]
+        log = self.world.logs[submission_id - 1].under(epoch)
+        if log.following is not None and log.following.times[0] <= now():
+            return []
         return [json.loads(each.text) for each in printed_by(log, 0, log.happened_by(now()))[output_after:]]
 
     def _row(self, log: Log) -> dict[str, Any]:
         count = log.happened_by(now())
         status = "completed" if count == len(log.texts) else "testing"
-        return {"submission_id": log.id, "status": status, "last_seq": count}
+        return {"submission_id": log.id, "status": status, "last_seq": count, "epoch": log.epoch}
 
     async def _request(self) -> None:
         world = self.world
@@ -634,7 +708,7 @@ class Alone:
     """The session of one submission, followed without the feed."""
 
     def __init__(self, world: World, watch: Watch) -> None:
-        self._log = world.logs[watch.submission_id - 1]
+        self._log = world.logs[watch.submission_id - 1].under(watch.epoch)
         self._watch = watch
 
     async def batches(self) -> AsyncGenerator[Sequence[Shown], None]:
@@ -650,16 +724,19 @@ class Alone:
 
 @dataclass
 class Course:
-    """What the user of a feed saw."""
+    """What the user of a feed saw, of each run by the name of its log."""
 
-    shown: dict[int, list[int]] = field(default_factory=dict)
-    printed: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    shown: dict[str, list[int]] = field(default_factory=dict)
+    printed: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """The pieces that were shown, each with the last event before it."""
-    shown_at: dict[tuple[int, int], float] = field(default_factory=dict)
-    left: dict[int, SubcliError | None] = field(default_factory=dict)
+    shown_at: dict[tuple[str, int], float] = field(default_factory=dict)
+    left: dict[str, SubcliError | None] = field(default_factory=dict)
+    running: dict[int, str] = field(default_factory=dict)
     states: list[Connection] = field(default_factory=list)
     error: SubcliError | None = None
     listed_at: float = float("inf")
+    asked_at: float = float("inf")
+    """From when on new runs are announced."""
     ended_at: float = 0.0
     ended: bool = False
     was_given_up: bool = False
@@ -675,7 +752,7 @@ def play(seed: int) -> Course:
     course = Course()
     server_of: list[Server] = []
     try:
-        run(_follow(world, course, server_of), began=BEGAN)
+        virtual.run(_follow(world, course, server_of), began=BEGAN)
         check(world, server_of[0], course)
     except Exception as error:
         said = str(error) if isinstance(error, AssertionError) else repr(error)
@@ -722,6 +799,8 @@ async def _read(world: World, session: FeedSession, course: Course) -> None:
                         await asyncio.sleep(world.reader_s)
                 if session.feed.cursor is not None:
                     course.listed_at = min(course.listed_at, now())
+                if session.feed.runs is not None:
+                    course.asked_at = min(course.asked_at, now())
     except SubcliError as error:
         course.error = error
 
@@ -731,25 +810,28 @@ def _note(item: Any, course: Course) -> None:
         course.states.append(item)
         course.was_given_up = course.was_given_up or item.state == "polling"
         return
-    number = item.watch.submission_id
-    assert number not in course.left, f"#{number} after its end"
+    number, name = item.watch.submission_id, item.watch.epoch
+    assert name not in course.left, f"{name} after its end"
     match item:
         case Joined():
-            assert number not in course.shown, f"#{number} joined twice"
-            course.shown[number] = []
+            assert name not in course.shown, f"{name} joined twice"
+            assert number not in course.running, f"{name} joined before the end of {course.running[number]}"
+            course.shown[name] = []
+            course.running[number] = name
         case Left(_, error):
-            course.left[number] = error
+            course.left[name] = error
+            del course.running[number]
         case _:
-            assert number in course.shown, f"#{number} before it joined"
+            assert name in course.shown, f"{name} before it joined"
             seqs: list[int] = []
             for event in item.events:
                 if isinstance(event, Output):
-                    last = (seqs or course.shown[number] or [0])[-1]
-                    course.printed.setdefault(number, []).append((event.output_seq or 0, last))
+                    last = (seqs or course.shown[name] or [0])[-1]
+                    course.printed.setdefault(name, []).append((event.output_seq or 0, last))
                 elif not isinstance(event, Connection):
                     seqs.append(event.seq or 0)
-            course.shown[number] += seqs
-            course.shown_at |= {(number, seq): now() for seq in seqs}
+            course.shown[name] += seqs
+            course.shown_at |= {(name, seq): now() for seq in seqs}
 
 
 def check(world: World, server: Server, course: Course) -> None:
@@ -757,13 +839,13 @@ def check(world: World, server: Server, course: Course) -> None:
     assert course.ended, f"no end by {world.deadline - BEGAN:.0f} s; {course.states[-3:]}"
     for earlier, later in zip(server.dials, server.dials[5:], strict=False):
         assert later - earlier >= 10.0 - 1e-6, f"6 connects in {later - earlier:.2f} s"
-    wanted = {log.id: log for log in world.wanted}
-    for number, seqs in course.shown.items():
-        assert number in wanted, f"#{number} does not match"
-        log = wanted[number]
-        assert seqs == list(range(1, len(seqs) + 1)), f"#{number} showed {seqs}"
-        if number in course.left and course.left[number] is None:
-            assert len(seqs) == len(log.texts), f"#{number} ended after {len(seqs)} of {len(log.texts)} events"
+    wanted = {run.epoch: run for log in world.wanted for run in log.runs}
+    for name, seqs in course.shown.items():
+        assert name in wanted, f"{name} does not match"
+        log = wanted[name]
+        assert seqs == list(range(1, len(seqs) + 1)), f"{name} showed {seqs}"
+        if name in course.left and course.left[name] is None:
+            assert len(seqs) == len(log.texts), f"{name} ended after {len(seqs)} of {len(log.texts)} events"
         _check_output(world, course, log)
     for pipe in server.pipes:
         assert not pipe.disorder, pipe.disorder
@@ -780,11 +862,11 @@ def _check_delays(world: World, course: Course) -> None:
     steady_at = max(world.healed_at, *world.expiries, 0.0) + STEADY_AFTER_S
     if world.reader_s or course.was_given_up or course.error is not None:
         return
-    for log in world.wanted:
-        for seq, at in enumerate(log.times, 1):
-            shown_at = course.shown_at.get((log.id, seq))
+    for run in (run for log in world.wanted for run in log.runs):
+        for seq, at in enumerate(run.times, 1):
+            shown_at = course.shown_at.get((run.epoch, seq))
             if shown_at is not None and at > max(steady_at, course.listed_at):
-                assert shown_at - at <= 4 * world.latency_s + 1.0, f"#{log.id} {seq} came {shown_at - at:.1f} s late"
+                assert shown_at - at <= 4 * world.latency_s + 1.0, f"{run.epoch} {seq} came {shown_at - at:.1f} s late"
 
 
 def _check_error(world: World, server: Server, course: Course) -> None:
@@ -808,30 +890,32 @@ def now_failed(world: World, server: Server) -> bool:
 
 def _check_output(world: World, course: Course, log: Log) -> None:
     """Only who asks gets what is printed: each piece once, after the event that it follows and before the next."""
-    printed = course.printed.get(log.id, [])
+    printed = course.printed.get(log.epoch, [])
     numbers = [number for number, _ in printed]
-    assert world.output or not printed, f"#{log.id} printed {numbers}, and nobody asked"
-    assert numbers == list(range(1, len(numbers) + 1)), f"#{log.id} printed {numbers}"
+    assert world.output or not printed, f"{log.epoch} printed {numbers}, and nobody asked"
+    assert numbers == list(range(1, len(numbers) + 1)), f"{log.epoch} printed {numbers}"
     for number, last in printed:
         after = log.pieces[number - 1][0] - 1
         # If an event gets lost on the way, its pieces are fetched, and others may have come meanwhile.
-        assert last == after or (world.p_noise and last > after), f"#{log.id} printed {number} after event {last}"
+        assert last == after or (world.p_noise and last > after), f"{log.epoch} printed {number} after event {last}"
     # A frame that overtakes others, which no socket allows, may bring the verdict before what is fetched.
-    is_whole = not (world.p_noise or course.was_given_up)
-    if world.output and is_whole and log.id in course.left and course.left[log.id] is None:
-        assert len(numbers) == len(log.pieces), f"#{log.id} ended after {len(numbers)} of {len(log.pieces)} pieces"
+    # What a run before the latest has printed is gone.
+    is_whole = not (world.p_noise or course.was_given_up or log.following is not None)
+    if world.output and is_whole and log.epoch in course.left and course.left[log.epoch] is None:
+        assert len(numbers) == len(log.pieces), f"{log.epoch} ended after {len(numbers)} of {len(log.pieces)} pieces"
 
 
 def _check_joined(world: World, course: Course) -> None:
-    """Who had ended before does not join; who ran at the beginning does, and so does who came in time."""
-    for log in world.wanted:
-        if log.times[-1] <= BEGAN:
-            assert log.id not in course.shown, f"#{log.id} had ended before"
-        if course.error is not None:
+    """Who had ended before does not join; who ran at the beginning does, and so does who came or began again later."""
+    for run in (run for log in world.wanted for run in log.runs):
+        if run.times[-1] <= BEGAN:
+            assert run.epoch not in course.shown, f"{run.epoch} had ended before"
+        if course.error is not None or course.was_given_up:
             continue
-        ran_at_first = log.times[0] <= BEGAN and log.times[-1] > min(course.listed_at, course.ended_at)
-        came_in_time = max(log.times[0], world.healed_at) + JOINS_WITHIN_S < course.ended_at
-        if course.was_given_up:
-            continue
-        if ran_at_first or (came_in_time and log.times[0] > course.listed_at):
-            assert log.id in course.shown, f"#{log.id} is missing"
+        # Of several runs that begin while nothing is connected, the latest is announced.
+        until = course.ended_at if run.following is None else min(course.ended_at, run.following.times[0])
+        ran_at_first = run.times[0] <= BEGAN and run.times[-1] > min(course.listed_at, course.ended_at)
+        came_in_time = max(run.times[0], world.healed_at) + JOINS_WITHIN_S < until
+        known_from = course.listed_at if run.run == 1 else course.asked_at
+        if ran_at_first or (came_in_time and run.times[0] > known_from):
+            assert run.epoch in course.shown, f"{run.epoch} is missing"

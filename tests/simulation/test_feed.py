@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from subcli.client.feed import FeedSession
 from subcli.core.feed import Feed, Heard
 from subcli.core.watch import Watch
 from subcli.server.gateway.feed import FeedReader
+from subcli.server.gateway.new_runs import NewRuns
 from subcli.server.log.bus import Channel
 from subcli.server.log.feed import Journal, Reader
 from subcli.server.log.records import EventPage, Record
@@ -25,12 +26,15 @@ BY_DEFAULT = 200
 SEEDS = 400
 """So many schedules at most until a planted fault must have been found."""
 RARE = {
-    "arrivals_not_compared": 130,
+    "arrivals_not_compared": 230,
     "end_before_the_list_is_known": 30,
     "events_overtake_what_is_being_sent": 140,
     "gaps_of_the_bus_not_noticed": 100,
     "holes_not_filled": 320,
     "positions_never_compared": 40,
+    "runs_forgotten": 60,
+    "runs_not_noticed": 30,
+    "runs_not_waited_for": 40,
 }
 """Faults that show only later than in the first schedules: where to begin."""
 
@@ -81,7 +85,7 @@ def end_before_the_list_is_known(patch: pytest.MonkeyPatch) -> None:
 
 
 def arrivals_not_noticed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FeedReader, "look_again", lambda self: None)
+    patch.setattr(FeedReader, "_look_again", lambda self: None)
 
 
 def arrivals_not_compared(patch: pytest.MonkeyPatch) -> None:
@@ -133,9 +137,36 @@ def output_resumed_one_too_far(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Feed, "_position", faulty)
 
 
+def runs_not_noticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FeedReader, "_look_for_runs_again", lambda self: None)
+
+
+def runs_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    right = NewRuns.take
+    patch.setattr(NewRuns, "take", lambda self, reading, followed, room: right(self, (), followed, room))
+
+
+def runs_forgotten(patch: pytest.MonkeyPatch) -> None:
+    right = Feed.positions
+
+    def faulty(self: Feed) -> Iterator[str]:
+        self.runs = None
+        return right(self)
+
+    patch.setattr(Feed, "positions", faulty)
+
+
+def runs_not_recognized(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("subcli.core.feed._is_other_run", lambda one, other: False)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
+        runs_not_noticed,
+        runs_not_waited_for,
+        runs_forgotten,
+        runs_not_recognized,
         positions_not_sent,
         cursor_forgotten,
         holes_not_filled,

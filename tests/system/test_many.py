@@ -130,7 +130,7 @@ async def test_resuming(command: Commands) -> None:
         done = await watch(command, server)
     assert done.code == 0, done
     position = {"submission_id": 4, "after_seq": 2, "epoch": "e4"}
-    assert told == ["4-e4", {"type": "follow", "submissions": [position]}]
+    assert told == ["4-e4", {"type": "follow", "submissions": [position], "runs": None}]
     assert seqs(done, 3) == seqs(done, 4) == seqs(done, 5) == [1, 2, 3, 4]
     states = [line["state"] for line in done.lines if line["type"] == "connection" and line["submission_id"] == 4]
     assert states == ["open", "reconnecting", "open", "closed"]
@@ -219,7 +219,7 @@ async def test_unknown_problem(command: Commands) -> None:
     assert not server.connects
 
 
-@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--all"]])
+@pytest.mark.parametrize("more", [["12"], ["--after-seq", "3"], ["--run", "1"], ["--all"], ["--group", "g"]])
 async def test_usage(command: Commands, more: Sequence[str]) -> None:
     """What to watch is said once."""
     done = await command("watch", "--mine", *more)
@@ -257,7 +257,8 @@ async def test_interrupt(command: Commands) -> None:
 
 
 @pytest.mark.thorough(measured=True)
-async def test_live_screen_of_thousands(command: Commands) -> None:
+@pytest.mark.parametrize("columns", [80, 200])
+async def test_live_screen_of_thousands(command: Commands, columns: int) -> None:
     """5,000 submissions on one screen of a real terminal: those that fail first, all counted, and a way out."""
     ids = range(1, 5001)
     lists = [listed(*ids[start : start + 200], cursor=f"{start}-") for start in range(0, 5000, 200)]
@@ -267,7 +268,7 @@ async def test_live_screen_of_thousands(command: Commands) -> None:
     script = feed(*first, lists[-1], *begun, failing)
     async with (
         scripted(script, rest=rest()) as server,
-        Terminal(command, "watch", "--mine", "--server", server.url) as tty,
+        Terminal(command, "watch", "--mine", "--server", server.url, columns=columns) as tty,
     ):
         await tty.until(lambda text: "5,000 submissions   5,000 running" in text and "#4711" in text)
         assert len(server.connects) == 1
@@ -303,7 +304,105 @@ async def test_output(command: Commands) -> None:
     shown = [line for line in done.lines if line["type"] in ("output", "test_result")]
     assert [(line.get("output_seq"), line.get("seq")) for line in shown] == [(1, None), (None, 2), (2, None)], done
     position = {"submission_id": 3, "after_seq": 1, "output_after": 1, "epoch": "e3"}
-    assert told == ["output", {"type": "follow", "submissions": [position]}]
+    assert told == ["output", {"type": "follow", "submissions": [position], "runs": None}]
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+async def test_key_asks_for_output(command: Commands, columns: int) -> None:
+    """`l` opens the pane and the feed once more, with output, where it was; `l` again closes the pane."""
+    told: list[Any] = []
+
+    async def again(wire: Wire) -> None:
+        told.extend((wire.request.query("events"), wire.request.query("cursor")))
+        await wire.accept()
+        told.append(json.loads((await wire.read())[1]))
+        printed = {"type": "output", "submission_id": 3, "stream": "stdout", "text": "hello\n",
+                   "output_seq": 1, "after_seq": 1}  # fmt: skip
+        await wire.text(listed(), printed)
+        await wire.stay()
+
+    script = feed(listed(3, 4), *log(3)[:1])
+    async with (
+        scripted(script, again, rest=rest(features=FEED | {"output", "feed_output"})) as server,
+        Terminal(command, "watch", "--mine", "--server", server.url, columns=columns) as tty,
+    ):
+        await tty.until(lambda text: "2 running" in text and "testing" in text)
+        tty.press(b"l")
+        await tty.until(lambda text: "Output \u2500" in text and "#3 stdout: hello" in text)
+        tty.press(b"l")
+        await tty.until(lambda text: "Output \u2500" not in text)
+        tty.press(b"l")
+        await tty.until(lambda text: "#3 stdout: hello" in text)
+        tty.press(b"q")
+        assert await tty.end() == 130, tty.text
+    position = {"submission_id": 3, "after_seq": 1, "output_after": 0, "epoch": "e3"}
+    assert told[:2] == ["output", "9-"]
+    assert told[2]["submissions"][0] == position
+    assert len(server.connects) == 2
+
+
+async def test_key_where_no_output_comes(command: Commands) -> None:
+    """On a server whose feeds have none, `l` says what to do, and opens no empty pane."""
+    async with (
+        scripted(feed(listed(3, 4), *log(3)[:1]), rest=rest(features=FEED | {"output"})) as server,
+        Terminal(command, "watch", "--mine", "--server", server.url) as tty,
+    ):
+        await tty.until(lambda text: "2 running" in text)
+        tty.press(b"l")
+        await tty.until(lambda text: "`subcli watch ID --logs`" in text)
+        assert "Output \u2500" not in tty.text
+        tty.press(b"q")
+        assert await tty.end() == 130
+    assert len(server.connects) == 1
+
+
+def named(number: int, run: int, final_status: str) -> list[dict[str, Any]]:
+    """A run of a submission: its announcement, and its log."""
+    name = f"{number:016x}" + ("" if run == 1 else f"{run:08x}")
+    entry = {"submission_id": number, "problem": "p", "language": "python", "epoch": name}
+    first, *others = log(number, final_status)
+    return [{**listed(), "submissions": [entry], "runs": run}, {**first, "epoch": name, "run": run}, *others]
+
+
+async def test_judged_again(command: Commands) -> None:
+    """What has its verdict joins again: both runs are in the output, and the exit code is that of the latest."""
+    told: list[Any] = []
+
+    async def again(wire: Wire) -> None:
+        told.append(json.loads((await wire.read())[1]))
+        await wire.text(*named(3, 2, "passed"), *log(4))
+        await wire.stay()
+
+    async with scripted(feed(listed(4), *named(3, 1, "failed"), then=again), rest=rest()) as server:
+        done = await watch(command, server, "--mine")
+    assert done.code == 0, done
+    assert [line["final_status"] for line in done.lines if line["type"] == "result" and line["submission_id"] == 3] == [
+        "failed",
+        "passed",
+    ]
+    assert seqs(done, 3) == [1, 2, 3, 4, 1, 2, 3, 4]
+    assert told == [{"type": "follow", "submissions": [], "runs": None}]
+
+
+@pytest.mark.thorough(measured=True)
+async def test_judged_again_on_a_screen(command: Commands) -> None:
+    """It runs again, at its place; the summary has its latest verdict only."""
+    seen = asyncio.Event()
+
+    async def again(wire: Wire) -> None:
+        await seen.wait()
+        await wire.text(*named(3, 2, "passed")[:2])
+        await wire.stay()
+
+    async with (
+        scripted(feed(*named(3, 1, "failed"), listed(4), then=again), rest=rest()) as server,
+        Terminal(command, "watch", "--mine", "--server", server.url) as tty,
+    ):
+        await tty.until(lambda text: "1 running" in text and "failed" in text)
+        seen.set()
+        await tty.until(lambda text: "2 submissions   2 running" in text and "failed" not in text)
+        tty.press(b"q")
+        assert await tty.end() == 130
 
 
 @pytest.mark.thorough(measured=True)
@@ -319,6 +418,19 @@ async def test_everybodys(command: Commands) -> None:
         assert (done.code, "`subcli watch --all --server" in str(done.lines[-1])) == (7, True), done
     async with scripted(feed(listed(3)), rest=rest()) as server:
         assert (await watch(command, server, "--all")).code == 6
+
+
+@pytest.mark.thorough(measured=True)
+async def test_group(command: Commands) -> None:
+    """`--group` asks for everybody's in it, and names itself in the hint; an older server would show everybody's."""
+    features = FEED | {"feed_all"}
+    async with scripted(feed(listed(3), *log(3)[:1]), rest=rest(features=features | {"groups"})) as server:
+        done = await watch(command, server, "--group", "my class", "--timeout", "2")
+        assert server.connects[0].target == "/ws/feed?group=my+class&all=true"
+        assert (done.code, "`subcli watch --group 'my class' --server" in str(done.lines[-1])) == (7, True), done
+    async with scripted(feed(listed(3)), rest=rest(features=features)) as server:
+        done = await watch(command, server, "--group", "monday")
+        assert (done.code, "cannot show the submissions of a group" in str(done.lines[-1])) == (6, True), done
 
 
 @pytest.mark.thorough

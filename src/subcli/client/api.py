@@ -59,13 +59,19 @@ class ServerInfo(msgspec.Struct, frozen=True):
 
 
 class Whose(NamedTuple):
-    """Whose submissions are listed: those of one user, or of everybody (``user`` is ``None``)."""
+    """Whose submissions are listed: those of one user, or of everybody (``user`` is ``None``).
+
+    Attributes:
+        group: only of the members of this group.
+    """
 
     user: str | None = None
+    group: str | None = None
 
     def params(self) -> dict[str, str]:
         """What a server is asked."""
-        return {"all": "true"} if self.user is None else {"user": self.user}
+        group = {} if self.group is None else {"group": self.group}
+        return group | ({"all": "true"} if self.user is None else {"user": self.user})
 
 
 class FeedQuery(NamedTuple):

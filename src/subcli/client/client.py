@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -202,6 +201,14 @@ class Client:
             raise ServerError(reason, hint="`subcli serve --auth` starts one with logins.")
         raise ServerError(f"This server cannot {what}.", hint="Is it up to date? `subcli doctor` shows its version.")
 
+    async def require_groups(self) -> None:
+        """Make sure that the server knows groups of users.
+
+        Raises:
+            ServerError: it does not; it would show everybody's submissions instead.
+        """
+        await self.require_feature("groups", "show the submissions of a group")
+
     async def _submissions_to(self, problem: str, limit: int) -> list[Any]:
         """Submissions to one problem, filtered here if the server ignores the filter (contract, section 6)."""
 
@@ -312,6 +319,8 @@ class Client:
         names: set[str] = set()
         if wanted.whose is not None:
             await self.require_feature(FEED_ALL, "follow other users' submissions")
+            if wanted.whose.group is not None:
+                await self.require_groups()
             # Only REST says why it refuses.
             await self.api.submission_page({"limit": 1, **wanted.whose.params()})
         if wanted.problem is not None:
@@ -320,21 +329,23 @@ class Client:
 
         # Servers without it would say nothing of what is printed; single sockets may.
         is_followed = "feed" in features and (not wanted.output or FEED_OUTPUT in features)
+        feed = Feed(self.settings.page_url, output=wanted.output)
 
         async def dial(cursor: str | None) -> Socket:
             more = {} if cursor is None else {"cursor": cursor}
-            given = urlencode(wanted.params() | ({"events": OUTPUT} if wanted.output else {}) | more)
+            given = urlencode(wanted.params() | ({"events": OUTPUT} if feed.output else {}) | more)
             url = f"{self.settings.ws_url}/feed{'?' if given else ''}{given}"
             # In the header only: watch tokens open no feed, and a URL must not contain a long-lived token.
             return await open_socket(url, token=self._authenticator.token(), proxy=self.settings.proxies.decide(url))
 
         return FeedSession(
-            Feed(self.settings.page_url, output=wanted.output),
+            feed,
             _FeedCalls(self.api, wanted, names),
             dial if is_followed else None,
             self._authenticator,
-            partial(self.session, output=wanted.output),
+            lambda watch: self.session(watch, output=feed.output),
             max_attempts=self._max_attempts,
+            offers_output=is_followed and FEED_OUTPUT in features,
         )
 
     async def _dial(self, submission_id: int, after_seq: int, epoch: str | None, output_after: int | None) -> Socket:

@@ -44,6 +44,7 @@ from subcli.core.inputs import (
     Read,
     Refresh,
     RestFailed,
+    Silent,
     Started,
     Stop,
     TooManyBadFrames,
@@ -88,6 +89,7 @@ class FeedSession:
         authenticator: asked when the server refuses us.
         alone: makes the session that follows one submission over a socket of its own.
         max_attempts: reconnects in a row without a new event.
+        offers_output: whether the server's feeds have what builds and tests print.
         wall: the wall clock, in seconds.
         random: random numbers in [0, 1).
     """
@@ -101,6 +103,7 @@ class FeedSession:
         alone: FollowAlone,
         *,
         max_attempts: int = MAX_ATTEMPTS,
+        offers_output: bool = False,
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -109,6 +112,7 @@ class FeedSession:
         self._dial = dial
         self._authenticator = authenticator
         self._alone = alone
+        self._offers_output = offers_output
         self._state = State(max_attempts=max_attempts)
         self._link = Link("feed", authenticator, wall)
         self._random = random
@@ -176,6 +180,17 @@ class FeedSession:
         finally:
             self._abort()
 
+    def ask_for_output(self) -> bool:
+        """Ask for what builds and tests print from now on, and for what is kept of it.
+
+        Returns:
+            whether the server tells it.
+        """
+        if self._offers_output and not self.feed.output:
+            self.feed.output = True
+            self._link.reopen()
+        return self.feed.output
+
     def _abort(self) -> None:
         self.feed.disconnected()
         self._link.abort()
@@ -190,8 +205,9 @@ class FeedSession:
         input = await self._link.open(lambda: dial(self.feed.cursor))
         self._refused = self._link.refused
         if isinstance(input, Opened):
-            # Lost at once: the machine learns it as a connection that did not come about.
-            return await self._link.send(self.feed.positions()) or input
+            # If it is closed already, what has arrived before comes first, and then why.
+            failed = await self._link.send(self.feed.positions())
+            return failed if isinstance(failed, Silent) else input
         return input
 
     # -- reading ----------------------------------------------------------------------------------

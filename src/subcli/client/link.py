@@ -7,6 +7,7 @@ own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -17,7 +18,7 @@ from subcli.client.auth import Authenticator
 from subcli.client.heartbeat import PONG_TIMEOUT_S, Heartbeat
 from subcli.client.session import OpenSocket
 from subcli.client.transport import Disconnected
-from subcli.core.inputs import Input, Opened, Silent
+from subcli.core.inputs import Input, Opened, Reopening, Silent
 from subcli.shared.secret import Secret
 
 _state_log: Final = logging.getLogger("subcli.socket.state")
@@ -44,10 +45,13 @@ class Link:
         self._wall = wall
         self._socket: OpenSocket | None = None
         self._heartbeat = Heartbeat(0.0, 0.0)
+        self._is_reopening = False
+        self._waiting: asyncio.Timeout | None = None
         self.refused: Secret | None = authenticator.token()
 
     async def open(self, dial: Callable[[], Awaitable[OpenSocket]]) -> Input:
         """Connect: ``Opened``, or why not."""
+        self._is_reopening = False
         _state_log.debug("%s 0 CONNECTING", self._name)
         self.refused = self._authenticator.token()
         try:
@@ -63,20 +67,33 @@ class Link:
         """Wait until frames have arrived, or something else is due; what that is, is the machine's next input."""
         socket = self._socket
         assert socket is not None
+        if self._is_reopening:
+            return Reopening()
         if self.arrived:
             return None
         try:
-            async with asyncio.timeout_at(self._heartbeat.wake_at(resumes=True)):
+            async with asyncio.timeout_at(self._heartbeat.wake_at(resumes=True)) as self._waiting:
                 self.arrived.extend(await socket.receive())
         except TimeoutError:
+            if self._is_reopening:
+                return Reopening()
             due = self._heartbeat.due(now(), self._wall(), socket.last_byte_at, resumes=True)
             return await self._in_time(socket.ping()) if due == "ping" else due
         except Disconnected as disconnected:
             return self._closed(disconnected)
+        finally:
+            self._waiting = None
         if _frame_log.isEnabledFor(logging.DEBUG):
             for frame in self.arrived:
                 _frame_log.debug("%s < %s", self._name, frame)
         return None
+
+    def reopen(self) -> None:
+        """Have the socket replaced by another one, if there is one: it is to be asked for something else."""
+        self._is_reopening = self._socket is not None
+        if self._waiting is not None:
+            with contextlib.suppress(RuntimeError):  # it has just expired by itself
+                self._waiting.reschedule(now())
 
     def event_arrived(self) -> None:
         """Note that a new event arrived."""

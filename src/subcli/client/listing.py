@@ -64,6 +64,8 @@ async def list_submissions(client: Client, query: ListQuery) -> Listed:
     """
     if query.whose is not None:
         await client.require_feature("roles", "list other users' submissions")
+        if query.whose.group is not None:
+            await client.require_groups()
     if query.needs_lists:
         await client.require_feature(FEATURE, "filter lists of submissions, or list more than 100", in_demo=True)
     params = _params(query)

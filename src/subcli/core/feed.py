@@ -7,7 +7,8 @@ socket. This module hands each frame to its watch, and knows what is followed: a
 =============  =============================================================================================
 frame          what happens
 =============  =============================================================================================
-``feed``       each submission that is not known joins; the cursor is kept
+``feed``       each submission that is not known joins; the cursor and the number of the latest run are kept
+``feed``       of one that is known, with the name of another run's log: it joins again, after the end of the one before
 ``dropped``    the submission leaves, with the error that closes a single socket
 an event       its watch takes it; with the verdict, or if its log was replaced, the submission leaves
 a bare text    as for a single socket
@@ -29,7 +30,7 @@ from subcli.core.watch import Received, Watch
 from subcli.shared.decoding import MalformedMessageError, decode
 from subcli.shared.encoding import encode
 from subcli.shared.messages import Control, Message, Raw, Unknown
-from subcli.shared.protocol import MAX_ID, CloseCode
+from subcli.shared.protocol import MAX_ID, CloseCode, submission_part
 
 POSITIONS_AT_ONCE: Final = 400
 """Positions in a message: at most 150 bytes each, within 64 KB."""
@@ -81,6 +82,7 @@ class Feed:
         watches: those that are followed, by id, in the order in which they joined.
         joined: how many have joined so far.
         cursor: up to where all that match are known; ``None`` until the first list is complete.
+        runs: the number of a run up to which all are known that began since the first list; ``None`` until told.
         holes: those of which events are missing, to be fetched from their logs.
         output: whether what builds and tests print is followed as well.
 
@@ -93,9 +95,12 @@ class Feed:
         self.watches: dict[int, Watch] = {}
         self.joined = 0
         self.cursor: str | None = None
+        self.runs: int | None = None
         self.holes: set[int] = set()
         self._page_url = page_url
-        self._left: set[int] = set()
+        # The name of the log of each that has left, and what was announced of those whose run before has not ended.
+        self._left: dict[int, str | None] = {}
+        self._next: dict[int, Raw] = {}
         self._items: list[Item] = []
         self._progress = False
 
@@ -105,10 +110,15 @@ class Feed:
         return self.cursor is not None and not self.watches
 
     def positions(self) -> Iterator[str]:
-        """The messages that tell the server where to go on."""
+        """The messages that tell the server where to go on. The last one asks for what is judged again."""
         followed = iter(self.watches.values())
-        while part := list(islice(followed, POSITIONS_AT_ONCE)):
-            yield encode({"type": "follow", "submissions": [self._position(watch) for watch in part]})
+        while len(part := list(islice(followed, POSITIONS_AT_ONCE))) == POSITIONS_AT_ONCE:
+            yield self._positions_of(part)
+        yield self._positions_of(part, {"runs": self.runs})
+
+    def _positions_of(self, part: Sequence[Watch], more: Raw | None = None) -> str:
+        positions = [self._position(watch) for watch in part]
+        return encode({"type": "follow", "submissions": positions, **(more or {})})
 
     def receive_all(self, frames: deque[str | bytes]) -> Heard:
         """Process ``frames`` from the left, and stop after one that is a fault or requires a reply."""
@@ -137,6 +147,9 @@ class Feed:
         if watch is not None:
             watch.recognize(epoch, last_seq)
             self._note(watch, watch.fill(events))
+            if submission_id in self._next:
+                # Its end is nowhere to be found.
+                self._leave(watch, records_replaced())
         return self._heard()
 
     def behind(self, rows: Iterable[Raw]) -> list[int]:
@@ -160,6 +173,7 @@ class Feed:
         for submission_id in self.holes:
             self.watches[submission_id].drop_held()
         self.holes.clear()
+        self._next.clear()
 
     def _heard(self, *, reply: str | None = None, fault: str | None = None) -> Heard:
         heard = Heard(self._items, self._progress, reply, fault)
@@ -174,6 +188,9 @@ class Feed:
             if message.type == "dropped":
                 return self._take_dropped(message)
         watch = self._watch_of(message.submission_id)
+        if message.submission_id in self._next:
+            # Of the next run, whose log is read when this one has ended.
+            return None
         if watch is None:
             if message.submission_id in self._left:
                 return None
@@ -208,6 +225,8 @@ class Feed:
             self._announced(each)
         if isinstance(cursor, str) and not raw.get("more"):
             self.cursor = cursor
+            runs = raw.get("runs")
+            self.runs = runs if type(runs) is int and 0 <= runs <= MAX_ID else self.runs
         return None
 
     def _announced(self, raw: object) -> None:
@@ -216,12 +235,17 @@ class Feed:
             return
         problem, language, epoch = (_text(raw.get(name)) for name in ("problem", "language", "epoch"))
         watch = self.watches.get(number)
-        if watch is not None:
+        if watch is not None and _is_other_run(watch.epoch, epoch):
+            # The connection was lost when the run before had not ended. Its log is kept: the rest of it is read there.
+            self._next[number] = raw
+            self.holes.add(number)
+        elif watch is not None:
             # The list was interrupted, and began again.
             watch.recognize(epoch)
             if watch.replaced:
                 self._leave(watch, records_replaced())
-        elif number not in self._left:
+        elif number not in self._left or _is_other_run(self._left[number], epoch):
+            self._left.pop(number, None)
             watch = Watch(number, epoch=epoch, problem=problem, language=language, url=self._page_url(number))
             self.watches[number] = watch
             self.joined += 1
@@ -251,8 +275,18 @@ class Feed:
         number = watch.submission_id
         del self.watches[number]
         self.holes.discard(number)
-        self._left.add(number)
+        self._left[number] = watch.epoch
         self._items.append(Left(watch, None if error is None else name_submission(error, number)))
+        following = self._next.pop(number, None)
+        if following is not None:
+            self._announced(following)
+            # Events of it may have been skipped.
+            self.holes.add(number)
+
+
+def _is_other_run(one: str | None, other: str | None) -> bool:
+    """Whether these are the names of the logs of two runs of the same submission."""
+    return one is not None and other is not None and one != other and submission_part(one) == submission_part(other)
 
 
 def _text(value: object) -> str | None:

@@ -133,6 +133,8 @@ def _objects() -> dict[str, Any]:
         "share": _object({"share": _OBJECT}),
         "user": _object({"user": _OBJECT}),
         "users": _object({"users": _OBJECTS}),
+        "group": _object({"group": _OBJECT}),
+        "groups": _object({"groups": _OBJECTS}),
         "database_check": _object({"database_check": _OBJECT}),
         "backup": _object({"backup": _OBJECT}),
         "prune": _object({"prune": _OBJECT}),

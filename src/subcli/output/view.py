@@ -76,7 +76,7 @@ class View(Protocol):
         ...
 
     def begin(self, source: SnapshotSource) -> None:
-        """A submission is being watched from now on."""
+        """A submission is being watched from now on; one that has ended is judged again."""
         ...
 
     def event(self, submission_id: int, event: ViewEvent) -> None:
@@ -88,7 +88,7 @@ class View(Protocol):
         ...
 
     def end(self, ending: Ending) -> None:
-        """The watch of one submission ended; no further event follows for it."""
+        """The watch of one submission ended; no further event follows for it, unless it begins again."""
         ...
 
     def tick(self) -> None:

@@ -30,7 +30,7 @@ from subcli.core.errors import NotFoundError, ServerError, SubcliError, UsageErr
 from tests.cli.streams import captured
 
 INFO = {"name": "subcli", "version": "1", "demo": False}
-FEATURES = ["lists", "runs", "roles", "rejudge", "results"]
+FEATURES = ["lists", "runs", "roles", "rejudge", "results", "groups"]
 
 
 @dataclass
@@ -124,6 +124,29 @@ def test_a_list_that_goes_on(judge: Judge, home: Path) -> None:
     list_command.run_query(Common(server=judge.url), here.streams, query._replace(cursor="10"))
     assert here.err.getvalue() == ""
     assert "ada" in here.out.getvalue()
+
+
+def test_a_list_of_a_group(judge: Judge, home: Path) -> None:
+    """Asked for with its name, which the command that goes on repeats; an older server would list everybody's."""
+    judge.answer = pages(30)
+    here = captured(home)
+    query = ListQuery(whose=Whose(group="my class"))
+    list_command.run_query(Common(server=judge.url, quiet=True), here.streams, query)
+    assert judge.asked[0][1] == {"all": "true", "group": "my class", "limit": "20"}
+    assert "--group 'my class' --cursor 10" in here.err.getvalue()
+    judge.features.remove("groups")
+    with pytest.raises(ServerError, match="cannot show the submissions of a group"):
+        list_command.run_query(Common(server=judge.url), captured(home).streams, query)
+
+
+def test_results_of_a_group(judge: Judge, home: Path) -> None:
+    """Each page is asked for with its name; an older server would show everybody's."""
+    judge.answer = resulting
+    results.run(Common(server=judge.url), captured(home).streams, "lru", group="monday")
+    assert [given.get("group") for _, given in judge.asked] == ["monday"] * 3
+    judge.features.remove("groups")
+    with pytest.raises(ServerError, match="cannot show the submissions of a group"):
+        results.run(Common(server=judge.url), captured(home).streams, "lru", group="monday")
 
 
 def test_a_list_of_an_older_server(judge: Judge, home: Path) -> None:

@@ -123,7 +123,7 @@ BAD = b"""ada
 -x
 bob,dean
 eve,,short
-dan,student,long enough,more
+dan,student,long enough,group,more
 Ada
 taken
 ,teacher
@@ -145,7 +145,7 @@ def test_import_names_all_bad_lines(user: User, tmp_path: Path, more: tuple[str,
         "line 2: '-x' is not a valid user name",
         "line 3: 'dean' is not a role: use student, teacher, admin",
         "line 4: the password must have between 8 and 1024 characters",
-        "line 5: 4 columns instead of name, role and password",
+        "line 5: 5 columns instead of name, role, password and group",
         "line 6: Ada is in line 1 already",
         "line 7: user Taken already exists",
         "line 8: the name is missing",
@@ -199,6 +199,50 @@ def test_passwords_are_not_lost_nor_left_behind(user: User, tmp_path: Path, monk
     assert code == 2
     assert "User ada was added meanwhile" in err
     assert not other.exists()
+
+
+def test_groups(user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Imported with a file, joined, left and listed; the audit log says by whom."""
+    monkeypatch.setenv("SUBCLI_AUDIT_LOG", str(tmp_path / "audit.jsonl"))
+    assert user("group", "list") == (0, "No groups. Make one: subcli user group add GROUP NAME...\n", "")
+    rows = json.loads(user("import", "-", "--json", stdin=b"name,role,password,group\nada,,,Monday\nbob\n")[1])
+    assert [row.get("group") for row in rows["users"]] == ["Monday", None]
+    assert user("add", "eve")[0] == 0
+    assert user("group", "add", "monday", "EVE", "bob", "ada")[1] == "2 users joined Monday.\n"
+    assert user("group", "add", "friday", "bob")[1] == "bob joined friday.\n"
+    assert user("group", "add", "friday", "Bob")[1] == "Nobody joined friday.\n"
+    assert user("group", "list")[1] == "friday: bob\nMonday: ada, bob, eve\n"
+    assert user("group", "list", "-q")[1] == "friday\nMonday\n"
+    left = json.loads(user("group", "remove", "monday", "ada", "--json")[1])
+    assert left["group"] == {"name": "Monday", "users": ["ada"]}
+    assert user("group", "remove", "friday")[1] == "bob left friday.\n"
+    groups = json.loads(user("group", "list", "--json")[1])["groups"]
+    assert groups == [{"name": "Monday", "members": ["bob", "eve"]}]
+    audit.stop()
+    told = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [(line["message"], line["user"], line["group"]) for line in told if "group" in line] == [
+        ("user added", "ada", "Monday"),
+        *[("user joined group", name, "Monday") for name in ("bob", "eve")],
+        ("user joined group", "bob", "friday"),
+        ("user left group", "ada", "Monday"),
+        ("user left group", "bob", "friday"),
+    ]
+
+
+def test_groups_that_cannot_be(user: User) -> None:
+    """A name that no group can have, users and groups that are not there: each named, and nothing done."""
+    assert user("add", "ada")[0] == 0
+    code, _, err = user("group", "add", "-1", "ada")
+    assert code == 2
+    code, _, err = user("group", "add", "my class", "ada")
+    assert (code, "'my class' is not a valid name for a group" in err) == (2, True)
+    code, _, err = user("group", "add", "monday", "ada", "dan")
+    assert (code, "There is no user dan." in err) == (5, True)
+    code, _, err = user("group", "remove", "monday")
+    assert (code, "There is no group monday." in err, "`subcli user group list`" in err) == (5, True, True)
+    code, _, err = user("import", "-", stdin=b"dan,,,my class\n")
+    assert (code, "line 1: 'my class' is not a valid name for a group" in err) == (2, True)
+    assert json.loads(user("group", "list", "--json")[1])["groups"] == []
 
 
 def test_an_empty_file(user: User) -> None:

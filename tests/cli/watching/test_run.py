@@ -17,6 +17,7 @@ from subcli.cli.watching import options as options_module
 from subcli.cli.watching import run
 from subcli.cli.watching.operator import TerminalOperator
 from subcli.cli.watching.options import Options
+from subcli.client.feed import FeedSession
 from subcli.client.session import Session
 from subcli.core.errors import WatchTimeoutError
 from subcli.core.watch import Watch
@@ -214,8 +215,9 @@ def test_page_that_goes_with_the_command_is_not_named(
     assert ("http" in here.out.getvalue()) is shown
 
 
-def test_output_of_a_feed_is_for_single_watches() -> None:
-    """The key says so; with sessions of their own it asks each of them."""
+@pytest.mark.parametrize("offered", [True, False])
+def test_who_is_asked_for_output(offered: bool) -> None:
+    """A feed, or each session; where a server's feeds have none, what to do instead is said."""
     asked: list[str] = []
 
     class Asked:
@@ -223,8 +225,8 @@ def test_output_of_a_feed_is_for_single_watches() -> None:
             asked.append("asked")
 
     operator = TerminalOperator(cast(Interrupts, None), SETTINGS)
-    operator.is_feed = True
-    assert "`subcli watch ID --logs`" in operator.ask_for_output()
+    operator.feed = cast(FeedSession, types.SimpleNamespace(ask_for_output=lambda: offered))
+    assert ("`subcli watch ID --logs`" in operator.ask_for_output()) is not offered
     operator = TerminalOperator(cast(Interrupts, None), SETTINGS)
     operator.sessions = [cast(Session, Asked()), cast(Session, Asked())]
     assert operator.ask_for_output() == ""

@@ -183,6 +183,22 @@ async def test_tap_commands_run_programs_that_print(tmp_path: Path) -> None:
     assert "hidden" not in printed(events)
 
 
+async def test_programs_that_inherit_the_results_of_a_tap_command(tmp_path: Path) -> None:
+    """What they write to stdout is neither a result nor shown: nobody could tell it from the command's. Stderr is."""
+    gate = tmp_path / "gate"
+    files = {"tests/run.py": TAP_TESTS.replace("stdout=subprocess.PIPE, ", ""), "description.md": "Print."}
+    assert "stdout" not in files["tests/run.py"]
+    problem = problem_of(tmp_path, TAP, files)
+    forged = "print('not ok 1 - forged\\n# forged\\nBail out! forged', flush=True)\n"
+    source = WAIT.format(gate=str(gate)) + forged + "print('oh', file=sys.stderr, flush=True)\nwait()\n"
+    events = await until_printed(judging(problem, {"main.py": source}), "oh", gate)
+    results = [event for event in events if event["type"] == "test_result"]
+    assert [(each["test_name"], each["status"]) for each in results] == [("test", "passed")] * 2
+    assert events[-1]["final_status"] == "passed", events
+    assert before_its_result(events, "oh")
+    assert "forged" not in str(events)
+
+
 async def test_tap_commands_print_besides_results(tmp_path: Path) -> None:
     """What they print that is no TAP, in subtests too, while their program runs; each line once."""
     gate = tmp_path / "gate"

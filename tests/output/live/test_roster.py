@@ -10,6 +10,7 @@ from subcli.core.submission import Submission
 from subcli.core.watch import Watch
 from subcli.output.live.roster import Roster, Totals, Urgency
 from subcli.output.live.view import LiveView
+from tests.output.playhouse.calls import calls_of
 from tests.output.playhouse.scenes import SCENES
 from tests.output.playhouse.script import Clock, Stage
 from tests.output.playhouse.terminal import terminal
@@ -51,6 +52,10 @@ def test_order_is_that_of_sorting(seed: int) -> None:
             entry.exit_code = rng.choice((0, 1))
             entry.urgency = Urgency.FAILING if entry.exit_code else Urgency.PASSED
             roster.ended(entry.name)
+        elif entry.exit_code is not None and rng.random() < 0.2:
+            # It is judged again.
+            entries[entry.name] = again = Entry(entry.name)
+            roster.replace(entry.name, again)
         elif entry.exit_code is None:
             entry.urgency = rng.choice((Urgency.FAILING, Urgency.JUDGED, Urgency.WAITING))
             roster.changed(entry.name)
@@ -93,7 +98,8 @@ def test_each_line_names_the_running_test(columns: int, shown: str) -> None:
         view.close()
 
 
-def test_frame_of_thousands_costs_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 60)])
+def test_frame_of_thousands_costs_what_it_shows(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
     """Of 5,000 submissions a frame takes as many snapshots as it has rows; an event takes none."""
     taken: list[int] = []
     right = Watch.snapshot
@@ -104,14 +110,14 @@ def test_frame_of_thousands_costs_what_it_shows(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Watch, "snapshot", counted)
     clock = Clock()
-    with terminal(80, 24) as tty:
+    with terminal(columns, lines) as tty:
         view = LiveView(tty.console(), tty.console(), clock)
         stage = Stage(view, clock)
         SCENES["feed"](stage)
         assert len(taken) == 20, "only the verdicts of the scene ask for counts"
         taken.clear()
         stage.pass_time(0.1)
-        rows = 24 - 2 - 1
+        rows = lines - 2 - 1
         assert len(taken) == rows
         for number in range(100, 4000):
             stage.status("testing", number)
@@ -120,6 +126,26 @@ def test_frame_of_thousands_costs_what_it_shows(monkeypatch: pytest.MonkeyPatch)
         assert len(taken) == rows
         text = tty.visible()
         assert "5,000 submissions   18 passed   2 not passed   4,980 running" in text
-        assert "… 4,979 more" in text
+        assert f"… {5000 - rows:,} more" in text
         monkeypatch.undo()
         view.close()
+
+
+def test_a_frame_costs_the_same_whatever_is_not_shown() -> None:
+    """At 200 columns, a frame of 5,000 running submissions takes as many calls as one of 100."""
+    calls = []
+    for count in (100, 5000):
+        clock = Clock()
+        with terminal(200, 60) as tty:
+            view = LiveView(tty.console(), tty.console(), clock)
+            stage = Stage(view, clock)
+            for number in range(1, count + 1):
+                stage.begin(number)
+                stage.status("testing", number)
+            stage.pass_time(0.1)
+            stage.status("completed", 1)
+            clock.now += 0.1
+            calls.append(calls_of(view.tick))
+            assert f"{count:,} running" in tty.visible()
+            view.close()
+    assert calls[1] < 1.02 * calls[0], calls

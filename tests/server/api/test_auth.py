@@ -53,7 +53,16 @@ async def test_info_lists_the_features_with_logins(guarded: Any) -> None:
     info = (await guarded.http.get("/api/info")).json()
     assert info["demo"] is False
     common = ["resume", "idempotency", "feed", "traces", "output", "lists", "runs", "feed_all", "feed_output"]
-    assert info["features"] == [*common, "watch_token", "access_tokens", "roles", "links", "rejudge", "results"]
+    assert info["features"] == [
+        *common,
+        "watch_token",
+        "access_tokens",
+        "roles",
+        "links",
+        "rejudge",
+        "results",
+        "groups",
+    ]
 
 
 BAD: list[tuple[dict[str, str], int, str]] = [

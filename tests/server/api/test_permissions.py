@@ -97,7 +97,13 @@ CALLS = [
     Call(Action.READ_ANY, 200, "GET", "/api/submissions?all=true"),
     Call(Action.READ_ANY, 200, "GET", "/api/submissions?user=other"),
     Call(Action.READ_ANY, 200, "GET", "/api/submissions?all=true&user=other&problem=echo&verdict=passed"),
+    Call(Action.READ_ANY, 200, "GET", "/api/submissions?group=others"),
+    Call(Action.READ_ANY, 404, "GET", "/api/submissions?group=nothing"),
+    Call(Action.READ_ANY, 404, "GET", "/api/submissions?group=nothing&user=me"),
+    Call(Action.READ_ANY, 200, "GET", "/api/groups"),
     Call(Action.READ_ANY, 200, "GET", "/api/problems/echo/results"),
+    Call(Action.READ_ANY, 200, "GET", "/api/problems/echo/results?group=others"),
+    Call(Action.READ_ANY, 404, "GET", "/api/problems/echo/results?group=nothing"),
     Call(Action.READ_ANY, 200, "GET", "/api/problems/echo/results?which=last"),
     Call(Action.REJUDGE, 200, "POST", "/api/rejudges", {"json": COUNT}),
     Call(Action.REJUDGE, 200, "POST", "/api/rejudges", {"json": {"submissions": [10**9]}}),
@@ -119,6 +125,7 @@ async def test_each_role_tries_everything(start: Any, role: Role, subtests: pyte
     async with start(auth=True) as live:
         await live.be("other")
         await live.be("me", role)
+        live.accounts.groups.add("others", ["other"])
         mine = await live.submit()
         await live.ended(mine)
         to_end = await credentials(live, mine, "first")
@@ -247,21 +254,31 @@ async def test_foreign_submissions(start: Any, role: Role, subtests: pytest.Subt
 
 @pytest.mark.parametrize("role", Role)
 async def test_feeds(start: Any, role: Role, subtests: pytest.Subtests) -> None:
-    """Of one's own, and of everybody's: open, or closed with the sentence that REST says."""
+    """Of one's own, of a group and of everybody's: open, or closed with the sentence that REST says.
+
+    Who may not follow others learns nothing of a group: not whether there is one, and not from being in it.
+    """
     async with start(auth=True) as live:
         await live.be("owner")
         foreign = await live.submit("wait")
         await live.be("me", role)
+        live.accounts.groups.add("others", ["owner"])
+        live.accounts.groups.add("mine", ["me"])
         mine = await live.submit("wait")
         tokens = await credentials(live, mine)
         for credential in Credential:
             for query, action, expected in (
                 ("", Action.LIST_OWN, [mine]),
                 ("?all=true", Action.READ_ANY, [foreign, mine]),
+                ("?group=others", Action.READ_ANY, [foreign]),
+                ("?group=mine&all=false", Action.READ_ANY, [mine]),
+                ("?group=nothing", Action.READ_ANY, None),
             ):
                 followed = await feed(live, query, additional_headers={"Authorization": f"Bearer {tokens[credential]}"})
                 with subtests.test(credential=credential, query=query):
-                    if permissions.may(role, credential, action):
+                    if permissions.may(role, credential, action) and expected is None:
+                        assert await followed.code() == (4004, "group not found")
+                    elif permissions.may(role, credential, action):
                         await followed.read_until(partial(_is_listed, followed))
                         assert followed.ids == expected
                     else:
@@ -300,6 +317,14 @@ async def test_lists(start: Any) -> None:
         assert await listed("?all=true") == [(numbers[name], name) for name in ("eve", "bob", "ada")]
         assert await listed("?all=true&limit=1&problem=echo") == [(numbers["eve"], "eve")]
         assert await listed("?user=ADA") == [(numbers["ada"], "ada")]
+        live.accounts.groups.add("Monday", ["ada", "bob"])
+        assert await listed("?group=monday&limit=2") == [(numbers[name], name) for name in ("bob", "ada")]
+        assert await listed("?group=monday&user=ada") == [(numbers["ada"], "ada")]
+        assert await listed("?group=monday&user=eve") == []
+        groups = (await live.http.get("/api/groups")).json()
+        assert groups == {"groups": [{"name": "Monday", "members": ["ada", "bob"]}]}
+        results = (await live.http.get("/api/problems/echo/results?group=MONDAY")).json()["results"]
+        assert [row["user"] for row in results] == ["ada", "bob"]
         unknown = await live.http.get("/api/submissions?user=nobody")
         assert (unknown.status_code, unknown.json()["detail"]) == (404, "There is no user 'nobody'.")
         await live.be("bob")

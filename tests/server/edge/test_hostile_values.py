@@ -95,10 +95,10 @@ PATHS = [
 ]
 PARAMETERS = [
     *(f"/api/submissions?{name}={{}}" for name in ("limit", "problem", "all", "verdict", "status", "since", "cursor")),
-    *("/api/submissions?user={}", "/api/submissions?all=true&cursor={}"),
+    *("/api/submissions?user={}", "/api/submissions?group={}", "/api/submissions?all=true&cursor={}"),
     *(f"/api/submissions/1{tail}={{}}" for tail in ("?run", "?epoch", "/tests?run", "/events?after_seq")),
     *(f"/api/submissions/1{tail}={{}}" for tail in ("/events?limit", "/events?epoch", "/output?output_after")),
-    *(f"/api/problems/echo/results?{name}={{}}" for name in ("which", "limit", "cursor")),
+    *(f"/api/problems/echo/results?{name}={{}}" for name in ("which", "limit", "cursor", "group")),
     *(f"/?{name}={{}}" for name in ("user", "problem", "verdict", "cursor", "theme")),
     *("/submissions/1?run={}", "/login?next={}"),
 ]

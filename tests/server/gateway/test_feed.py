@@ -31,6 +31,7 @@ class Feed:
         self.socket = socket
         self.announced: list[dict[str, Any]] = []
         self.cursor: str | None = None
+        self.runs: int | None = None
         self.texts: dict[int, list[str]] = {}
         self.dropped: dict[int, int] = {}
 
@@ -46,6 +47,7 @@ class Feed:
             self.announced += message["submissions"]
             assert ("cursor" in message) is not message.get("more", False)
             self.cursor = message.get("cursor", self.cursor)
+            self.runs = message.get("runs", self.runs)
         elif message["type"] == "dropped":
             self.dropped[number] = message["code"]
         else:
@@ -54,9 +56,9 @@ class Feed:
 
     followed: frozenset[int] = frozenset()
 
-    async def follow(self, *positions: dict[str, Any]) -> None:
+    async def follow(self, *positions: dict[str, Any], **more: Any) -> None:
         self.followed |= {each["submission_id"] for each in positions}
-        await self.socket.send(json.dumps({"type": "follow", "submissions": positions}))
+        await self.socket.send(json.dumps({"type": "follow", "submissions": positions, **more}))
 
     @property
     def ids(self) -> list[int]:
@@ -360,6 +362,45 @@ async def test_everybodys(guarded: Live) -> None:
     assert await refused.code() == (4003, "Only teachers may see other users' submissions.")
 
 
+async def test_a_group(guarded: Live) -> None:
+    """A teacher's feed of a group has its members' submissions, in any spelling, later ones and resumed ones too."""
+    tokens = {}
+    for name, role in (("bob", Role.STUDENT), ("cyd", Role.STUDENT), ("eve", Role.TEACHER)):
+        await guarded.be(name, role)
+        tokens[name] = str(guarded.http.headers["Authorization"])
+    await asyncio.to_thread(guarded.accounts.groups.add, "Monday", ["bob"])
+
+    async def submitted(name: str) -> int:
+        guarded.http.headers["Authorization"] = tokens[name]
+        return (await waiting(guarded))[0]
+
+    headers = {"Authorization": tokens["eve"]}
+    bob, cyd = [await submitted("bob")], [await submitted("cyd")]
+    followed = await feed(guarded, "?group=monday", additional_headers=headers)
+    await followed.read_until(lambda: followed.cursor is not None and len(followed.texts) == 1)
+    await asyncio.to_thread(guarded.accounts.groups.add, "monday", ["cyd"])
+    cyd.append(await submitted("cyd"))
+    await submitted("eve")
+    bob.append(await submitted("bob"))
+    await followed.read_until(lambda: len(followed.ids) == 3)
+    assert followed.ids == [bob[0], cyd[1], bob[1]]
+    await followed.socket.close()
+    await submitted("eve")
+    bob.append(await submitted("bob"))
+    again = await feed(guarded, f"?group=Monday&problem=echo&cursor={followed.cursor}", additional_headers=headers)
+    await again.read_until(lambda: again.cursor is not None)
+    assert again.ids == [bob[2]]
+    assert await (await feed(guarded, "?group=friday", additional_headers=headers)).code() == (4004, "group not found")
+
+
+async def test_a_group_without_logins(live: Live) -> None:
+    """There are no groups then, and nobody who may ask for one, as in REST."""
+    refusal = "Only teachers may see other users' submissions."
+    assert await (await feed(live, "?group=monday")).code() == (4003, refusal)
+    answer = await live.http.get("/api/submissions?group=monday")
+    assert (answer.status_code, answer.json()["detail"]) == (403, refusal)
+
+
 async def test_everybodys_without_logins(live: Live) -> None:
     """There, all submissions are one's own."""
     numbers = await waiting(live, 2)
@@ -460,7 +501,7 @@ async def test_a_feed_that_was_interrupted_gets_the_run_that_it_followed(live: L
 
 
 async def test_a_feed_begins_with_what_is_being_judged_again(live: Live) -> None:
-    """Under the name of its latest log, from its first event on; one that is open announces nothing."""
+    """Under the name of its latest log, from its first event on; one that is open announces nothing unless asked."""
     number = await live.submit("wait")
     for each in (result("One"), complete()):
         live.judge.events.put_nowait(each)
@@ -480,3 +521,97 @@ async def test_a_feed_begins_with_what_is_being_judged_again(live: Live) -> None
     fresh = await live.submit()
     await early.read_until(lambda: early.has_ended([fresh]))
     assert early.ids == [fresh]
+    assert (early.runs, late.runs) == (None, None)
+
+
+async def judged(live: Live) -> int:
+    """A submission that has its verdict."""
+    number = await live.submit()
+    await live.ended(number)
+    return number
+
+
+async def test_an_open_feed_announces_what_is_judged_again(live: Live) -> None:
+    """What it has shown to its end and what it never knew, once; under the name of the new log, from event 1 on."""
+    before = await judged(live)
+    held = (await waiting(live))[0]
+    followed = await feed(live)
+    await followed.follow(runs=None)
+    await followed.read_until(lambda: followed.runs is not None)
+    assert (followed.ids, followed.runs) == ([held], 0)
+    seen = await live.submit()
+    live.judge.events.put_nowait(complete())
+    await followed.read_until(lambda: followed.has_ended([held, seen]))
+    first = followed.announced[1]["epoch"]
+    texts = followed.texts.pop(seen)
+    await again(live, before, seen)
+    await followed.read_until(lambda: followed.has_ended([before, seen]))
+    assert sorted(followed.ids[2:]) == [before, seen]
+    assert followed.texts[seen] == await log(live, seen)
+    assert json.loads(followed.texts[seen][0])["run"] == 2
+    [epoch] = [each["epoch"] for each in followed.announced[2:] if each["submission_id"] == seen]
+    assert epoch != first
+    assert texts != followed.texts[seen]
+    # Others are not announced again with it.
+    begun = await live.services.journal.judge_again([seen], "another-key")
+    live.services.queue.put(seen)
+    assert list(begun.records) == [seen]
+    await followed.read_until(lambda: len(followed.ids) == 5)
+    assert (followed.ids[4], followed.runs) == (seen, 3)
+
+
+async def test_resuming_what_is_judged_again(live: Live) -> None:
+    """After the number that it was told, a client gets what it missed, and before that the run that it followed."""
+    held, *numbers = [await live.submit("wait"), await live.submit(), await live.submit()]
+    first = await feed(live)
+    await first.follow(runs=None)
+    await first.read_until(lambda: first.runs is not None and held in first.texts)
+    seen = json.loads(first.texts[held][-1])["seq"]
+    epoch = first.announced[0]["epoch"]
+    await first.socket.close()
+    live.judge.events.put_nowait(complete())
+    for number in (held, *numbers):
+        await live.ended(number)
+    await again(live, held, numbers[0])
+    await live.until(lambda: live.services.store.lookup.snapshot(numbers[0], None).run == 2)
+    live.judge.events.put_nowait(complete())
+    second = await feed(live, f"?cursor={first.cursor}")
+    await second.follow({"submission_id": held, "after_seq": seen, "epoch": epoch}, runs=first.runs)
+    await second.read_until(lambda: second.has_ended([held, numbers[0]]) and second.ids.count(held) == 1)
+    # The end of the first run, and after it all of the second.
+    await second.read_until(lambda: sum('"complete"' in text for text in second.texts[held]) == 2)
+    seqs = [json.loads(text)["seq"] for text in second.texts[held]]
+    assert seqs[0] == seen + 1
+    assert seqs.index(1) == next(index for index, text in enumerate(second.texts[held]) if '"complete"' in text) + 1
+    assert (second.ids.count(numbers[1]), second.dropped, second.runs) == (0, {}, 2)
+
+
+async def test_only_what_matches_is_announced_again(guarded: Live) -> None:
+    """One's own, those of a group and those to a problem, as with new submissions."""
+    token = {}
+    numbers = {}
+    for name, role in (("bob", Role.STUDENT), ("cyd", Role.STUDENT), ("eve", Role.TEACHER)):
+        await guarded.be(name, role)
+        token[name] = {"Authorization": str(guarded.http.headers["Authorization"])}
+        numbers[name] = await judged(guarded)
+    await asyncio.to_thread(guarded.accounts.groups.add, "g", ["cyd"])
+    feeds = {
+        "bob": await feed(guarded, additional_headers=token["bob"]),
+        "cyd": await feed(guarded, "?group=g&problem=echo", additional_headers=token["eve"]),
+        "eve": await feed(guarded, "?problem=7", additional_headers=token["eve"]),
+    }
+    for followed in feeds.values():
+        await followed.follow(runs=None)
+        await followed.read_until(lambda: followed.runs is not None)  # noqa: B023
+    await again(guarded, *numbers.values())
+    for name, followed in feeds.items():
+        await followed.read_until(lambda: followed.has_ended([numbers[name]]))  # noqa: B023
+        assert followed.ids == [numbers[name]]
+
+
+@pytest.mark.parametrize("runs", ["1", -1, 1.5, True, 2**63, [], {}])
+async def test_numbers_of_runs_that_are_none(live: Live, runs: object) -> None:
+    """The feed is closed, as with invalid positions."""
+    followed = await feed(live)
+    await followed.follow(runs=runs)
+    assert (await followed.code())[0] == 1008

@@ -364,3 +364,32 @@ async def test_a_reader_whose_verdict_was_lost(store: Store) -> None:
 def test_packing(log: list[str]) -> None:
     """What is packed comes out the same."""
     assert unpacked(packed(log)) == log
+
+
+def test_numbers_of_runs(store: Store, engine: Engine) -> None:
+    """Each new run has one, above all before, that is never given again; only that of the latest run is kept."""
+    ada = store.create(new())[0].owner_id
+    judge(store, complete())
+    first, second = judged(store), judged(store)
+    assert store.matching.newest_run() == 0
+    assert store.runs.begin([first, second], KEY).announcements == [(1, ada), (2, ada)]
+    assert store.runs.begin([first], KEY).announcements == []
+    for _ in range(2):
+        judge(store, complete())
+    assert store.runs.begin([first], f"{KEY}-2").announcements == [(3, ada)]
+    judge(store, complete())
+    wanted = Wanted(ada)
+    assert [(each.number, each.found.id) for each in store.matching.judged_again(wanted, 0, 9)[0]] == [
+        (2, second),
+        (3, first),
+    ]
+    found, up_to = store.matching.judged_again(wanted, 2, 9)
+    assert ([each.found.epoch for each in found], up_to) == ([store.lookup.snapshot(first, None).epoch], 3)
+    assert store.matching.judged_again(wanted, 0, 1)[1] == 2
+    # Of records that were replaced by older ones.
+    assert store.matching.judged_again(wanted, 10**17, 9) == ([], 3)
+    for other in (Wanted(ada + 1), Wanted(None, "other"), Wanted(None, None, "group")):
+        assert store.matching.judged_again(other, 0, 9) == ([], 3)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM run_numbers")
+    assert store.runs.begin([second], f"{KEY}-3").announcements == [(4, ada)]

@@ -52,6 +52,9 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option("--since", metavar="TIME", parser=moment, help="List only newer ones: 7d, or 2026-11-28."),
         ] = None,
+        group: Annotated[
+            str | None, typer.Option("--group", metavar="GROUP", help="List this group's. For teachers.")
+        ] = None,
         cursor: Annotated[
             str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on where an earlier list ended.")
         ] = None,
@@ -60,7 +63,7 @@ def register(app: typer.Typer) -> None:
         from subcli.client.api import Whose
         from subcli.client.listing import ListQuery
 
-        whose = Whose(user) if all or user is not None else None
+        whose = Whose(user, group) if all or user is not None or group is not None else None
         return run_query(
             common, streams, ListQuery(limit, problem, whose, verdict, status, since, cursor), all_others=all
         )
@@ -113,11 +116,12 @@ def run_query(common: Common, streams: Streams, query: ListQuery, *, all_others:
 
 
 def _command_that_goes_on(query: ListQuery, cursor: str, *, all_others: bool) -> str:
-    user = None if query.whose is None else query.whose.user
+    user, group = (None, None) if query.whose is None else query.whose
     given = (
         ("--limit", None if query.limit == 20 else str(query.limit)),
         ("--problem", query.problem),
         ("--user", user),
+        ("--group", group),
         ("--verdict", query.verdict),
         ("--status", query.status),
         ("--since", query.since),

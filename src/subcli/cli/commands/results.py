@@ -37,13 +37,20 @@ _MOST_ROWS: Final = 200_000
 def register(app: typer.Typer) -> None:
     """Register the command."""
 
-    @command(app, "results", example="subcli results lru-cache\nsubcli results lru-cache --last --csv > results.csv")
+    @command(
+        app,
+        "results",
+        example="subcli results lru-cache\nsubcli results lru-cache --group monday --last --csv > results.csv",
+    )
     def results(
         common: Common,
         streams: Streams,
         problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="Its id or slug.")],
         best: Annotated[bool, typer.Option("--best", help="Each user's best submission counts. Default.")] = False,
         last: Annotated[bool, typer.Option("--last", help="Each user's last submission counts.")] = False,
+        group: Annotated[
+            str | None, typer.Option("--group", metavar="GROUP", help="Only the members of this group.")
+        ] = None,
         as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     ) -> int:
         """Show the results of a problem, for teachers."""
@@ -51,14 +58,25 @@ def register(app: typer.Typer) -> None:
             raise UsageError("`--best` and `--last` exclude each other.", hint="Leave one of them out.")
         if as_csv and (common.json or common.quiet):
             raise UsageError("`--csv` excludes `--json` and `--quiet`.", hint="Leave one of them out.")
-        return run(common, streams, problem, last=last, as_csv=as_csv)
+        return run(common, streams, problem, last=last, as_csv=as_csv, group=group)
 
 
-def run(common: Common, streams: Streams, problem: str, *, last: bool = False, as_csv: bool = False) -> int:
+def run(
+    common: Common,
+    streams: Streams,
+    problem: str,
+    *,
+    last: bool = False,
+    as_csv: bool = False,
+    group: str | None = None,
+) -> int:
     """Print the results of a problem.
 
+    Args:
+        group: only those of its members.
+
     Raises:
-        SubcliError: There is no such problem, or the server refuses.
+        SubcliError: There is no such problem or group, or the server refuses.
     """
     kept: list[Mapping[str, Any]] = []
     slug = problem
@@ -66,8 +84,10 @@ def run(common: Common, streams: Streams, problem: str, *, last: bool = False, a
     async def call(client: Client) -> None:
         nonlocal slug
         await client.require_feature("results", "show the results of all users")
+        if group is not None:
+            await client.require_groups()
         is_first = True
-        async for page in _pages(client, problem, "last" if last else "best"):
+        async for page in _pages(client, problem, "last" if last else "best", group):
             rows = [row for row in page["results"] if isinstance(row, dict)]
             slug = str(page.get("problem", problem))
             if as_csv:
@@ -88,8 +108,8 @@ def run(common: Common, streams: Streams, problem: str, *, last: bool = False, a
     return exits.OK
 
 
-async def _pages(client: Client, problem: str, which: str) -> AsyncIterator[dict[str, Any]]:
-    params: dict[str, Any] = {"which": which, "limit": _PAGE}
+async def _pages(client: Client, problem: str, which: str, group: str | None) -> AsyncIterator[dict[str, Any]]:
+    params: dict[str, Any] = {"which": which, "limit": _PAGE, **({} if group is None else {"group": group})}
     count = 0
     while True:
         page = await client.with_id(problem, None, functools.partial(client.api.results, params=params))

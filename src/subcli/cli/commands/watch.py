@@ -15,6 +15,7 @@ from subcli.cli.watching.options import (
     Compact,
     Everybodys,
     FailFast,
+    InGroup,
     Judging,
     JunitXml,
     Logs,
@@ -39,7 +40,8 @@ def register(app: typer.Typer) -> None:
         "watch",
         codes=exits.WATCHING,
         example="subcli watch\nsubcli watch 12 13 --timeout 300\nsubcli watch --mine\n"
-        "subcli watch --problem lru-cache --json\nsubcli watch --all --problem lru-cache",
+        "subcli watch --problem lru-cache --json\nsubcli watch --all --problem lru-cache\n"
+        "subcli watch --group monday",
     )
     def watch(
         common: Common,
@@ -50,6 +52,7 @@ def register(app: typer.Typer) -> None:
         mine: Mine = False,
         all: Everybodys = False,
         problem: ToProblem = None,
+        group: InGroup = None,
         after_seq: AfterSeq = None,
         judging: Judging = None,
         timeout: Timeout = None,
@@ -65,7 +68,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Follow submissions to their verdicts."""
         server, numbers = parse_targets(ids or [])
-        many = mine or all or problem is not None
+        many = mine or all or problem is not None or group is not None
         options = Options(
             timeout=timeout,
             fail_fast=fail_fast,
@@ -79,15 +82,17 @@ def register(app: typer.Typer) -> None:
             after_seq=after_seq or 0,
             judging=judging,
             for_server=common.for_server(server),
-            resume=_resume(problem, common, for_all=all) if many else None,
+            resume=_resume(problem, group, common, for_all=all) if many else None,
         )
         if many and (numbers or after_seq is not None or judging is not None):
             raise UsageError(
-                "`--mine`, `--all` and `--problem` go with neither ids nor `--after-seq` or `--run`.",
+                "`--mine`, `--all`, `--group` and `--problem` go with neither ids nor `--after-seq` or `--run`.",
                 hint="`subcli watch --mine` for all, or `subcli watch ID...` for some.",
             )
         if mine and all:
             raise UsageError("`--mine` and `--all` exclude each other.", hint="`--all` includes yours.")
+        if mine and group is not None:
+            raise UsageError("`--mine` and `--group` exclude each other.", hint="`--mine` follows only yours.")
         if after_seq is not None and len(numbers) != 1:
             raise UsageError("`--after-seq` needs exactly one id.", hint="Watch the others from their beginning.")
         if judging is not None and len(numbers) > 1:
@@ -100,14 +105,19 @@ def register(app: typer.Typer) -> None:
             if many:
                 from subcli.client.api import FeedQuery, Whose
 
-                wanted = FeedQuery(problem, Whose() if all else None, logs and not common.quiet)
+                whose = Whose(group=group) if all or group is not None else None
+                wanted = FeedQuery(problem, whose, logs and not common.quiet)
                 return run.watch_many(common, streams, options, settings, wanted, beside)
             return run.watch(common, streams, options, settings, numbers, beside)
 
 
-def _resume(problem: str | None, common: Common, *, for_all: bool) -> str:
+def _resume(problem: str | None, group: str | None, common: Common, *, for_all: bool) -> str:
     """How to continue without a verdict."""
-    words = [*(["--all"] if for_all else []), *([] if problem is None else ["--problem", problem])] or ["--mine"]
+    words = [
+        *(["--all"] if for_all else []),
+        *([] if group is None else ["--group", group]),
+        *([] if problem is None else ["--problem", problem]),
+    ] or ["--mine"]
     return f"Judging goes on; `subcli watch {shlex.join(words)}{common.for_server(None)}` resumes watching."
 
 

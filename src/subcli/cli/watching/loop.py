@@ -162,7 +162,7 @@ class _Following:
 
     Attributes:
         running: the watches of those that have not ended, by id.
-        exit_code: the highest one of those that have ended.
+        exit_code: the highest one of those that have ended. Of one that was judged again, the latest judging counts.
     """
 
     def __init__(
@@ -174,7 +174,6 @@ class _Following:
         streams: Streams,
     ) -> None:
         self.running: dict[int, Watch] = {}
-        self.exit_code = exits.OK
         self.view = view
         self.options = options
         self.interrupts = interrupts
@@ -182,11 +181,12 @@ class _Following:
         self._notices = notices
         self._writers = streams.writers
         self._flush_due = False
-        self._has_ended = False
+        self._exit_codes: dict[int, int] = {}
         self._first_event = asyncio.Event()
 
     def begin(self, watch: Watch) -> None:
-        """Add a submission."""
+        """Add a submission, or one that is judged again."""
+        self._exit_codes.pop(watch.submission_id, None)
         self.running[watch.submission_id] = watch
         self.view.begin(watch)
 
@@ -212,7 +212,11 @@ class _Following:
     @property
     def is_over(self) -> bool:
         """Whether all that was begun has ended; a feed may not have begun anything yet."""
-        return self._has_ended and not self.running
+        return bool(self._exit_codes) and not self.running
+
+    @property
+    def exit_code(self) -> int:
+        return max(self._exit_codes.values(), default=exits.OK)
 
     @property
     def _must_stop(self) -> bool:
@@ -339,8 +343,7 @@ class _Following:
             options=self.options.for_server,
         )
         self.running.pop(submission_id, None)
-        self._has_ended = True
-        self.exit_code = max(self.exit_code, code)
+        self._exit_codes[submission_id] = code
         self.view.end(ending)
         self.view.flush()
         self._notices.end(ending)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from subcli.cli.runtime import Interrupts
 from subcli.client.background import start_daemon_thread
 from subcli.client.session import Session
 from subcli.settings.config import Settings
 from subcli.shared.urls import redirect_target
+
+if TYPE_CHECKING:
+    from subcli.client.feed import FeedSession
 
 _NO_BROWSER: Final = "no browser that opens a window"
 
@@ -24,14 +27,14 @@ class TerminalOperator:
 
     Attributes:
         sessions: those that can be asked for output.
-        is_feed: whether submissions share one socket, over which no output comes.
+        feed: the one with which submissions share a socket.
     """
 
     def __init__(self, interrupts: Interrupts, settings: Settings | None) -> None:
         self._interrupts = interrupts
         self._settings = settings
         self.sessions: Sequence[Session] = ()
-        self.is_feed = False
+        self.feed: FeedSession | None = None
 
     def detach(self) -> None:
         """Stop watching."""
@@ -41,11 +44,13 @@ class TerminalOperator:
         """Ask for what builds and tests print.
 
         Returns:
-            What to say about it.
+            What to do instead if it cannot be had; nothing if it comes.
         """
         for session in self.sessions:
             session.ask_for_output()
-        return "to see what one submission prints: `subcli watch ID --logs`" if self.is_feed else ""
+        if self.feed is None or self.feed.ask_for_output():
+            return ""
+        return "to see what one submission prints: `subcli watch ID --logs`"
 
     def open_page(self, submission_id: int, url: str) -> str:
         """Open a submission's page in the browser, unless the server sends the user elsewhere or it needs the terminal.

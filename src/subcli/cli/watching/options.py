@@ -68,6 +68,9 @@ ToProblem: TypeAlias = Annotated[
     str | None,
     typer.Option("--problem", metavar="PROBLEM", help="Only those to this id or slug; alone: of yours."),
 ]
+InGroup: TypeAlias = Annotated[
+    str | None, typer.Option("--group", metavar="GROUP", help="Only those of this group's members. For teachers.")
+]
 Logs: TypeAlias = Annotated[
     bool, typer.Option("--logs", help="Show what the build and the tests print, as it is printed.")
 ]

@@ -248,6 +248,7 @@ class _Desk:
 
     async def follow_feed(self, feed: FeedSession, view: View) -> int:
         """Follow the submissions of a feed to their ends; the exit code."""
+        self._operator.feed = feed
         with self._notices(several=True) as notices:
             return await follow_feed(feed, view, notices, self._options, self._interrupts, self._streams)
 

@@ -59,8 +59,9 @@ class GithubView(NullView):
         self._plain.submitted(submission_id, answer)
 
     def begin(self, source: SnapshotSource) -> None:
-        """Add a submission."""
+        """Add a submission; one that is there already is judged again."""
         self._sources[source.submission_id] = source
+        self._endings.pop(source.submission_id, None)
         self._plain.begin(source)
 
     def event(self, submission_id: int, event: ViewEvent) -> None:

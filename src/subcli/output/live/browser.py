@@ -74,10 +74,12 @@ class Browser:
         self._scrolled = 0
 
     def begin(self, submission_id: int) -> None:
-        """Add a submission."""
+        """Add a submission; of one that is there already, forget the results, since it is judged again."""
         if submission_id not in self._results:
             self._submissions.append(submission_id)
-            self._results[submission_id] = {}
+        self._kept -= len(self._results.get(submission_id, ()))
+        self._results[submission_id] = {}
+        self._listed = None
 
     def add(self, submission_id: int, result: TestResult) -> None:
         """Add a result: the last one of a test counts, at the place of its first."""

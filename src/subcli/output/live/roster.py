@@ -80,6 +80,14 @@ class Roster(Generic[T]):
         self._places[submission.urgency].append(place)
         return place
 
+    def replace(self, place: int, submission: T) -> None:
+        """Begin again with a submission, which is judged again. It counts as running, at the place that it had."""
+        before = self._all[place].exit_code
+        self._passed -= before == 0
+        self._not_passed -= before not in (None, 0)
+        self._all[place] = submission
+        self.changed(place)
+
     def changed(self, place: int) -> None:
         """Note that the urgency of a submission may have changed."""
         before, now = self._ranks[place], self._all[place].urgency

@@ -49,7 +49,7 @@ class Operator(Protocol):
         ...
 
     def ask_for_output(self) -> str:
-        """Ask for what builds and tests print; return what to say about it."""
+        """Ask for what builds and tests print; return what to do instead if it cannot be had."""
         ...
 
 
@@ -136,6 +136,7 @@ class LiveView:
         self._drawn_at: float | None = None
         self._endings_without_watch: list[Ending] = []
         self._before_summary: list[Line] = [Line()]
+        self._began: float | None = None
         self._last_ended = 0.0
         self.result_rows = 0
 
@@ -147,10 +148,18 @@ class LiveView:
         self._before_summary = []
 
     def begin(self, source: SnapshotSource) -> None:
-        """Add a submission to the screen."""
+        """Add a submission to the screen; one that is there already is judged again, and keeps its place."""
+        now = self._clock()
+        self._began = now if self._began is None else self._began
         self._browser.begin(source.submission_id)
-        watched = self._watched[source.submission_id] = _Watched(source, self._clock())
-        watched.place = self._roster.add(watched)
+        watched, before = _Watched(source, now), self._watched.get(source.submission_id)
+        self._watched[source.submission_id] = watched
+        if before is None:
+            watched.place = self._roster.add(watched)
+        else:
+            self._pane.settle(source.submission_id)
+            watched.place = before.place
+            self._roster.replace(before.place, watched)
 
     def event(self, submission_id: int, event: ViewEvent) -> None:
         """Note a result for who looks around, the running test, how urgent its submission is, and the connection.
@@ -224,6 +233,7 @@ class LiveView:
                     self._pane.is_shown ^= True
                     if self._pane.is_shown:
                         self._browser.note = self._operator.ask_for_output()
+                        self._pane.is_shown = not self._browser.note
         self._draw(self._clock())
 
     def _selected(self) -> SnapshotSource:
@@ -260,9 +270,8 @@ class LiveView:
         """What a frame needs of all submissions, and those of them that fit."""
         totals = self._roster.totals
         visible = [watched.frame_input(now) for watched in self._roster.visible(lines)]
-        first = self._roster[0]
         until = now if totals.running else self._last_ended
-        return overview.Everyone(totals, until - first.began, visible)
+        return overview.Everyone(totals, until - (self._began or 0.0), visible)
 
     def flush(self) -> None:
         """Do nothing: the next tick draws."""

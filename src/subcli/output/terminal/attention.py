@@ -45,20 +45,24 @@ class WindowStatus(NullView):
         self._stream = stream
         self._clock = clock
         self._has_progress = progress
-        self._sources: list[SnapshotSource] = []
-        self._ended = 0
-        self._is_failing = False
+        self._sources: dict[int, SnapshotSource] = {}
+        self._ended: set[int | None] = set()
+        self._failing: set[int | None] = set()
         self._shown: tuple[str, str] | None = None
         self._updated_at: float | None = None
 
     def begin(self, source: SnapshotSource) -> None:
-        """Add a submission."""
-        self._sources.append(source)
+        """Add a submission; one that is there already is judged again."""
+        self._sources[source.submission_id] = source
+        self._ended.discard(source.submission_id)
+        self._failing.discard(source.submission_id)
 
     def end(self, ending: Ending) -> None:
         """Count a submission that has ended."""
-        self._ended += ending.verdict is not None
-        self._is_failing = self._is_failing or ending.exit_code != 0
+        if ending.verdict is not None:
+            self._ended.add(ending.submission_id)
+        if ending.exit_code != 0:
+            self._failing.add(ending.submission_id)
 
     def tick(self) -> None:
         """Write what changed, at most twice a second."""
@@ -77,13 +81,13 @@ class WindowStatus(NullView):
         """Title and progress. Of many submissions each counts as a whole, so that the cost does not grow with them."""
         count = len(self._sources)
         if count > _MANY:
-            state = _FAILING if self._is_failing else _NORMAL
+            state = _FAILING if self._failing else _NORMAL
             title, progress = (
-                _title_of_several(self._ended, count),
-                f"\x1b]9;4;{state};{100 * self._ended // count}\x1b\\",
+                _title_of_several(len(self._ended), count),
+                f"\x1b]9;4;{state};{100 * len(self._ended) // count}\x1b\\",
             )
         else:
-            snapshots = [source.snapshot() for source in self._sources]
+            snapshots = [source.snapshot() for source in self._sources.values()]
             title, progress = _title(snapshots), _progress(snapshots)
         return title, progress if self._has_progress else ""
 
@@ -154,7 +158,7 @@ class Notifier(NullView):
         self._env = env
         self._desktop = desktop or HERE.desktop
         self._sources: dict[int, SnapshotSource] = {}
-        self._endings: list[Ending] = []
+        self._endings: dict[int | None, Ending] = {}
 
     def begin(self, source: SnapshotSource) -> None:
         """Add a submission."""
@@ -162,11 +166,11 @@ class Notifier(NullView):
 
     def end(self, ending: Ending) -> None:
         """Note how a submission ended."""
-        self._endings.append(ending)
+        self._endings[ending.submission_id] = ending
 
     def close(self) -> None:
         """Notify the user."""
-        if not self._endings or any(isinstance(ending.error, InterruptedByUser) for ending in self._endings):
+        if not self._endings or any(isinstance(ending.error, InterruptedByUser) for ending in self._endings.values()):
             return
         title, text = self._message()
         has_desktop = self._desktop.is_here(self._env)
@@ -179,9 +183,9 @@ class Notifier(NullView):
 
     def _message(self) -> tuple[str, str]:
         if len(self._endings) > 1:
-            passed = sum(1 for ending in self._endings if ending.exit_code == 0)
+            passed = sum(1 for ending in self._endings.values() if ending.exit_code == 0)
             return "subcli", f"{passed} of {len(self._endings)} submissions passed"
-        ending = self._endings[0]
+        [ending] = self._endings.values()
         source = self._sources.get(ending.submission_id or 0)
         title = ending_mark(ending).word
         if ending.submission_id != LOCAL_ID:

@@ -22,6 +22,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from subcli.server.accounts.groups import Groups
 from subcli.server.accounts.holders import LINK, MACHINE_TOKEN, Holder, hash_of
 from subcli.server.accounts.links import Links
 from subcli.server.accounts.machine_tokens import MachineTokens
@@ -64,6 +65,7 @@ class Accounts:
 
     Attributes:
         users: whose sessions these are.
+        groups: of these users.
         machine_tokens: their access tokens for machines.
         links: the links to their submissions.
 
@@ -82,6 +84,7 @@ class Accounts:
         accepted: bytes | None = None,
     ) -> None:
         self.users = Users(engine, clock)
+        self.groups = Groups(engine)
         self.machine_tokens = MachineTokens(engine, clock, limits)
         self.links = Links(engine, clock, limits)
         self._others: dict[str, MachineTokens | Links] = {MACHINE_TOKEN: self.machine_tokens, LINK: self.links}

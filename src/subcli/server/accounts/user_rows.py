@@ -14,7 +14,11 @@ _PER_QUERY: Final = 500
 
 
 class UnknownUserError(LookupError):
-    """No user with this name exists."""
+    """No user with this name exists. Carries the name, as it was given."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(name)
+        self.name = name
 
 
 def find_row(connection: Connection, name: str, *, lock: bool = False) -> Row[Any] | None:
@@ -39,7 +43,7 @@ def locked_row(connection: Connection, name: str) -> Row[Any]:
     """
     row = find_row(connection, name, lock=True)
     if row is None:
-        raise UnknownUserError
+        raise UnknownUserError(name)
     return row
 
 

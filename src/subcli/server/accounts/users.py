@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from subcli.server.accounts.groups import join
 from subcli.server.accounts.names import name_key
 from subcli.server.accounts.permissions import Role
 from subcli.server.accounts.user_rows import (
@@ -71,6 +72,7 @@ class NewUser:
     name: str
     password_hash: str
     role: Role = Role.STUDENT
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,16 @@ class Account:
     name: str
     password_hash: str
     is_disabled: bool
+
+
+def _join_groups(connection: Connection, new: Sequence[NewUser]) -> None:
+    """Put users who were just added into their groups."""
+    groups: dict[str, list[str]] = {}
+    for each in new:
+        if each.group is not None:
+            groups.setdefault(each.group, []).append(each.name)
+    for group, names in groups.items():
+        join(connection, group, {locked_row(connection, name).id: name for name in names})
 
 
 class Users:
@@ -128,6 +140,7 @@ class Users:
                 for taken in taken_names(connection, names).values():
                     raise UserExistsError(taken)
                 connection.execute(insert(users), rows)
+                _join_groups(connection, new)
         except IntegrityError:
             # Another process has added one of them at the same moment.
             raise UserExistsError(next(iter(self.taken(names).values()), names[0])) from None
@@ -170,7 +183,7 @@ class Users:
         """
         found = self.find(name)
         if found is None:
-            raise UnknownUserError
+            raise UnknownUserError(name)
         return found.id
 
     def names(self, ids: Iterable[int]) -> dict[int, str]:

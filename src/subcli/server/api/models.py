@@ -345,6 +345,19 @@ class ResultsResponse(BaseModel):
     next_cursor: str | None = Field(default=None, description="The `cursor` of the next page; absent on the last.")
 
 
+class UserGroupBody(BaseModel):
+    """A group of users."""
+
+    name: str
+    members: list[str] = Field(description="Their names, sorted.")
+
+
+class UserGroupListResponse(BaseModel):
+    """All groups, by name."""
+
+    groups: list[UserGroupBody]
+
+
 class FilesResponse(BaseModel):
     """What was submitted."""
 

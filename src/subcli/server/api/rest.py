@@ -32,8 +32,9 @@ from subcli.server.api.auth import (
     watch_token,
 )
 from subcli.server.api.bodies import LargeBodies, documented_body, parse, read
+from subcli.server.api.groups import add_groups
 from subcli.server.api.links import add_links
-from subcli.server.api.listing import After, All, Limit, Since, Status, User, Verdict, Wanted, list_visible
+from subcli.server.api.listing import After, All, Group, Limit, Since, Status, User, Verdict, Wanted, list_visible
 from subcli.server.api.rejudge import add_rejudge
 from subcli.server.api.results import add_results
 from subcli.server.api.validation import SourceError, check_files
@@ -58,7 +59,7 @@ from subcli.shared.run_trace import unpack
 _Current: TypeAlias = Callable[..., Awaitable[Identity]]
 _ONE: Final = "/submissions/{submission_id}"
 _FEATURES: Final = ("resume", "idempotency", "feed", "traces", "output", "lists", "runs", "feed_all", "feed_output")
-_WITH_LOGINS: Final = ("watch_token", "access_tokens", "roles", "links", "rejudge", "results")
+_WITH_LOGINS: Final = ("watch_token", "access_tokens", "roles", "links", "rejudge", "results", "groups")
 """The features that a server in demo mode does not have."""
 _MAX_ID: Final = 2**63 - 1
 """The largest integer that the databases can store."""
@@ -87,6 +88,7 @@ def make_router(services: Services) -> APIRouter:
     add_rejudge(router, services, current, _slug_of)
     add_results(router, services, current, _slug_of)
     if services.auth is not None:
+        add_groups(router, services, services.auth, current)
         router.routes += make_account_router(services, services.auth, current).routes
     router.routes += make_auth_router(services, current).routes
     return router
@@ -214,10 +216,11 @@ def _add_submissions(router: APIRouter, services: Services, current: _Current) -
         status: Status = None,
         since: Since = None,
         cursor: After = None,
+        group: Group = None,
     ) -> models.SubmissionListResponse:
-        """List submissions, newest first: one's own; as a teacher also those of another user, or of all."""
+        """List submissions, newest first: one's own; as a teacher also those of another user, of a group, or of all."""
         slug = None if problem is None else await _slug_of(services, problem)
-        wanted = Wanted(user, all, slug, verdict, status, since, limit, cursor)
+        wanted = Wanted(user, all, slug, verdict, status, since, limit, cursor, group)
         listed = await list_visible(services, identity, wanted)
         rows = [_submission(row, request) for row in listed.page.rows]
         if listed.names:

@@ -11,6 +11,7 @@ from subcli.server.accounts.identity import Identity
 from subcli.server.accounts.permissions import Action
 from subcli.server.api import models
 from subcli.server.api.auth import allowed, error_responses
+from subcli.server.api.listing import Group, group_of_listed
 from subcli.server.log.standings import Standing, Which, cursor_of, name_of
 from subcli.server.parts import Services
 from subcli.shared.encoding import timestamp
@@ -22,7 +23,7 @@ _MAX_USERS: Final = 500
 ResultsLimit = Annotated[int, Query(ge=1, le=_MAX_USERS, description="Maximum number of users.")]
 Counts = Annotated[Which, Query(description="Which submission of each user counts.")]
 AfterUser = Annotated[
-    str | None, Query(max_length=512, description="Where the page begins: the `next_cursor` of the page before.")
+    str | None, Query(max_length=128, description="Where the page begins: the `next_cursor` of the page before.")
 ]
 
 
@@ -39,18 +40,23 @@ def add_results(router: APIRouter, services: Services, current: _Current, find_p
         "/problems/{problem}/results",
         responses=error_responses(401, 403, 404, 422, 429),
         response_model_exclude_none=True,
-        dependencies=[Depends(reading)],
     )
     async def results(
-        problem: str, which: Counts = "best", limit: ResultsLimit = 100, cursor: AfterUser = None
+        identity: Annotated[Identity, Depends(reading)],
+        problem: str,
+        which: Counts = "best",
+        limit: ResultsLimit = 100,
+        cursor: AfterUser = None,
+        group: Group = None,
     ) -> models.ResultsResponse:
         """Get a page of a problem's results: a row for each user, by name."""
         slug = await find_problem(services, problem)
+        key = await group_of_listed(services, identity, group)
         try:
             after = None if cursor is None else name_of(cursor)
         except ValueError as error:
             raise HTTPException(422, f"cursor: {error}.") from None
-        page = await store.run(store.standings.page, slug, which, limit, after)
+        page = await store.run(store.standings.page, slug, which, limit, after, key)
         return models.ResultsResponse(
             problem=slug,
             results=[_row(each) for each in page.rows],

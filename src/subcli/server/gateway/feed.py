@@ -6,7 +6,9 @@ hands what comes to the socket at once, as the same bytes, while the socket's ta
 there is no room, the reader is queued and read in turn. So a feed has one task at most, and what it does for an event
 does not depend on how many submissions it follows.
 
-New submissions are a stream on the bus like any other (`ARRIVALS`). It only wakes the feed, which asks the database.
+New submissions are a stream on the bus like any other (`ARRIVALS`), and so are those that are judged again (`RUNS`).
+They only wake the feed, which asks the database. A client that can follow a submission a second time asks for the
+latter. If the run before has not been read to its end, its successor waits for it.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from subcli.server.gateway.new_runs import LOOKED_FOR_AT_ONCE, NewRuns
 from subcli.server.gateway.watcher import RefusedError
 from subcli.server.log.bus import Relay, Subscription
 from subcli.server.log.feed import Journal, Reader
@@ -44,6 +47,19 @@ class _Position(NamedTuple):
     after: int
     epoch: str | None
     output_after: int = 0
+
+
+class _Said(NamedTuple):
+    """What a client says with `follow`.
+
+    Attributes:
+        wants_runs: whether it is to be told what is judged again,
+        runs: after the run with this number; None: from the first list on.
+    """
+
+    positions: Sequence[_Position]
+    wants_runs: bool
+    runs: int | None
 
 
 class _Prefetched(NamedTuple):
@@ -96,17 +112,22 @@ class _Member:
         self._leave.close()
 
 
-class _Arrivals:
-    """Wakes a feed when its user has made a submission, or anybody has.
+class _Stream:
+    """Wakes a feed when its user has made a submission, or one is judged again; or anybody has, and anybody's.
 
     Attributes:
         position: up to which all are known.
+
+    Args:
+        subscription: to the stream, whose records have the ids of users as texts.
+        wake: called if there is something new.
     """
 
-    def __init__(self, feed: FeedReader, owner_id: int | None) -> None:
+    def __init__(self, subscription: Subscription, owner_id: int | None, wake: Callable[[], None]) -> None:
         self.position = 0
-        self._feed = feed
+        self._subscription = subscription
         self._owner = None if owner_id is None else str(owner_id)
+        self._wake = wake
 
     def take(self, records: Sequence[Record], frames: bytes) -> bool:
         if self._owner is None or any(each.text == self._owner for each in records):
@@ -115,7 +136,15 @@ class _Arrivals:
         return True
 
     def wake(self) -> None:
-        self._feed.look_again()
+        self._wake()
+
+    def park(self) -> bool:
+        """Wait for what is new. False: there is something."""
+        return self._subscription.park(self.position, self)
+
+    def leave(self) -> None:
+        """Wait no longer."""
+        self._subscription.leave(self)
 
 
 class FeedReader:
@@ -154,14 +183,17 @@ class FeedReader:
         self._must_look = True
         self._relay: Relay | None = None
         self._members: dict[int, _Member] = {}
-        # Also those that have ended: a position that arrives late must not begin them again.
-        self._followed: set[int] = set()
+        # The name of the log that was followed last. Also of those that have ended: a position that arrives late must
+        # not begin them again.
+        self._followed: dict[int, str | None] = {}
         self._behind: deque[_Member] = deque()
         self._asked: deque[_Position] = deque()
         self._messages: deque[Record] = deque()
         self._stack = ExitStack()
-        self._subscription = self._stack.enter_context(journal.arrivals())
-        self._arrivals = _Arrivals(self, wanted.owner_id)
+        arrivals = self._stack.enter_context(journal.arrivals())
+        self._arrivals = _Stream(arrivals, wanted.owner_id, self._look_again)
+        self._new_runs = NewRuns()
+        self._runs: _Stream | None = None
 
     def close(self) -> None:
         """Let go of every submission."""
@@ -169,7 +201,9 @@ class FeedReader:
         for member in self._members.values():
             member.close()
         self._members.clear()
-        self._subscription.leave(self._arrivals)
+        self._arrivals.leave()
+        if self._runs is not None:
+            self._runs.leave()
         self._stack.close()
 
     # -- as a reader ---------------------------------------------------------------------------------
@@ -184,6 +218,10 @@ class FeedReader:
             await self._look()
         elif self._asked:
             await self._add_asked()
+        elif self._new_runs.must_look:
+            await self._look_for_runs()
+        elif self._new_runs.may_announce:
+            self._announce_runs()
         if self._messages:
             messages = list(self._messages)
             self._messages.clear()
@@ -192,9 +230,12 @@ class FeedReader:
 
     def park(self, relay: Relay) -> bool:
         """Have `relay` told what comes next. False: there is something to read already."""
-        if not (self._must_look or self._subscription.park(self._arrivals.position, self._arrivals)):
+        if not (self._must_look or self._arrivals.park()):
             self._must_look = True
-        if self._must_look or self._asked or self._messages or self._behind:
+        if self._runs is not None and not (self._new_runs.is_stale or self._runs.park()):
+            self._new_runs.is_stale = True
+        has_news = self._must_look or self._new_runs.must_look or self._new_runs.may_announce
+        if has_news or self._asked or self._messages or self._behind:
             return False
         self._relay = relay
         return True
@@ -217,9 +258,13 @@ class FeedReader:
         self._behind.append(member)
         self._wake()
 
-    def look_again(self) -> None:
+    def _look_again(self) -> None:
         """Look for new submissions."""
         self._must_look = True
+        self._wake()
+
+    def _look_for_runs_again(self) -> None:
+        self._new_runs.is_stale = True
         self._wake()
 
     def hear(self, message: str | bytes) -> None:
@@ -228,13 +273,18 @@ class FeedReader:
         Raises:
             RefusedError: it is not a valid `follow`, or it asks for too many submissions.
         """
-        positions = _positions(message)
-        self._asked_for += len(positions)
+        said = _said(message)
+        if said is None:
+            return
+        self._asked_for += len(said.positions)
         if self._asked_for > self._limit:
             raise RefusedError(CloseCode.POLICY_VIOLATION, f"follow at most {self._limit} submissions")
-        self._asked.extend(positions)
-        if positions:
-            self._wake()
+        self._asked.extend(said.positions)
+        if said.wants_runs and self._runs is None:
+            runs = self._stack.enter_context(self._journal.runs())
+            self._runs = _Stream(runs, self._wanted.owner_id, self._look_for_runs_again)
+            self._new_runs.begin(said.runs)
+        self._wake()
 
     def _wake(self) -> None:
         relay, self._relay = self._relay, None
@@ -254,6 +304,9 @@ class FeedReader:
         self._arrivals.position = self._journal.latest_arrival()
         matching = self._store.matching
         try:
+            if self._new_runs.known_at_first is None:
+                # Before the list: a run that begins meanwhile is in both.
+                self._new_runs.known_at_first = await self._store.run(matching.newest_run)
             if self._cursor is None:
                 found, cursor = await self._store.run(matching.running, self._wanted, self._limit + 1)
             else:
@@ -277,8 +330,35 @@ class FeedReader:
                 for each in part
             ]
             self._owes_cursor = self._must_look or start + len(part) < len(found)
-            more = {"more": True} if self._owes_cursor else {"cursor": str(cursor)}
+            runs = {} if self._new_runs.announced_up_to is None else {"runs": self._new_runs.announced_up_to}
+            more = {"more": True} if self._owes_cursor else {"cursor": str(cursor), **runs}
             self._say("feed", {"submissions": named, **more})
+
+    async def _look_for_runs(self) -> None:
+        """Find what is judged again."""
+        assert self._runs is not None
+        self._new_runs.is_stale = False
+        # Before the query, as with new submissions.
+        self._runs.position = self._journal.latest_run()
+        is_first, after = self._new_runs.announced_up_to is None, self._new_runs.looked_up_to
+        answer = await self._store.run(self._store.matching.judged_again, self._wanted, after, LOOKED_FOR_AT_ONCE)
+        self._new_runs.found(*answer)
+        self._announce_runs(owed=is_first)
+
+    def _announce_runs(self, *, owed: bool = False) -> None:
+        """Announce what is judged again and need not wait.
+
+        Args:
+            owed: say up to which number even if there is nothing.
+        """
+        # New submissions need room as well.
+        room = max(self._limit // 2, 1) - len(self._members)
+        ready = self._new_runs.take(self._members, self._followed, room)
+        if ready or owed:
+            assert self._cursor is not None
+            self._announce(ready, self._cursor)
+        for each in ready:
+            self._add(_Position(each.id, 0, each.epoch))
 
     async def _add_asked(self) -> None:
         asked = [self._asked.popleft() for _ in range(min(len(self._asked), _FOUND_AT_ONCE))]
@@ -289,6 +369,8 @@ class FeedReader:
                 self._drop(each.submission_id, CloseCode.NOT_FOUND, "submission not found")
             elif each.submission_id not in self._followed:
                 self._add(each)
+                if each.epoch is None:
+                    self._followed[each.submission_id] = found[each.submission_id].epoch
 
     def _add(self, position: _Position) -> None:
         """Follow a submission: subscribe now, read the log in turn.
@@ -299,7 +381,7 @@ class FeedReader:
         if len(self._members) >= self._limit:
             raise RefusedError(CloseCode.RATE_LIMITED, f"retry_after={_RETRY_S}")
         number = position.submission_id
-        self._followed.add(number)
+        self._followed[number] = position.epoch
         leave = ExitStack()
         subscription = leave.enter_context(self._journal.subscribe(number))
         events = Reader(subscription, partial(self._page, number), position.after, position.epoch)
@@ -315,9 +397,12 @@ class FeedReader:
         """Follow a submission no more."""
         if self._members.pop(member.submission_id, None) is not None:
             member.close()
+            self._new_runs.one_ended()
+            if self._new_runs.may_announce:
+                self._wake()
 
     def _drop(self, submission_id: int, code: CloseCode, reason: str) -> None:
-        self._followed.discard(submission_id)
+        self._followed.pop(submission_id, None)
         self._say("dropped", {"submission_id": submission_id, "code": int(code), "reason": reason})
 
     def _say(self, kind: str, fields: Mapping[str, Any]) -> None:
@@ -386,27 +471,34 @@ class FeedReader:
         return await self._store.run(self._store.lookup.page, submission_id, position, limit, epoch)
 
 
-def _positions(message: str | bytes) -> list[_Position]:
-    """The positions in a `follow`; none in any other message.
+def _said(message: str | bytes) -> _Said | None:
+    """What a `follow` says; None for any other message.
 
     Raises:
         RefusedError: it is not valid.
     """
     if not isinstance(message, str) or '"follow"' not in message:
-        return []
+        return None
     try:
         said = json.loads(message)
         if not isinstance(said, dict) or said.get("type") != "follow":
-            return []
-        return [_position(each) for each in said["submissions"]]
+            return None
+        runs = said.get("runs")
+        if runs is not None and not _is_number(runs):
+            raise ValueError("not the number of a run")
+        return _Said([_position(each) for each in said["submissions"]], "runs" in said, runs)
     except (ValueError, RecursionError, KeyError, TypeError):
         raise RefusedError(CloseCode.POLICY_VIOLATION, "not a valid message of type follow") from None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_ID
 
 
 def _position(said: Mapping[str, Any]) -> _Position:
     submission_id, epoch = said["submission_id"], said.get("epoch")
     numbers = (submission_id, said.get("after_seq", 0), said.get("output_after", 0))
-    are_numbers = all(type(each) is int and 0 <= each <= MAX_ID for each in numbers)
+    are_numbers = all(_is_number(each) for each in numbers)
     if not (are_numbers and submission_id > 0 and isinstance(epoch, str | None)):
         raise ValueError("not a position")
     return _Position(submission_id, numbers[1], epoch or None, numbers[2])

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Final, TypeAlias
 from urllib.parse import parse_qs
 
+from subcli.server.accounts.groups import UnknownGroupError
 from subcli.server.accounts.identity import Identity, UnauthenticatedError, bearer_token
 from subcli.server.accounts.permissions import Action, Credential, refusal
 from subcli.server.edge import session_cookie
@@ -133,7 +134,8 @@ class Gateway:
     async def _admit_to_feed(self, socket: ServerSocket, scope: Scope, query: _Query) -> None:
         """The same for a feed. Raises what `_admit` does."""
         identity = await self._identity(scope, query, _NO_SUBMISSION)
-        wanted = Wanted(self._owner_of_feed(identity, query), await self._problem(query))
+        owner_id = self._owner_of_feed(identity, query)
+        wanted = Wanted(owner_id, await self._problem(query), await self._group(query))
         cursor = _cursor(query)
         await self._check_connect_rate(identity)
         async with AsyncExitStack() as stack:
@@ -146,7 +148,7 @@ class Gateway:
 
     def _owner_of_feed(self, identity: Identity, query: _Query) -> int | None:
         """Whose submissions a feed follows; None: everybody's. Without logins, all are of one user."""
-        for_all = query.get("all", [""])[-1] == "true" and self._services.auth is not None
+        for_all = "group" in query or (query.get("all", [""])[-1] == "true" and self._services.auth is not None)
         action = Action.READ_ANY if for_all else Action.LIST_OWN
         if not identity.may(action):
             raise RefusedError(CloseCode.UNAUTHORIZED, refusal(identity.holder.credential, action))
@@ -186,6 +188,18 @@ class Gateway:
         if slug is None:
             raise RefusedError(CloseCode.NOT_FOUND, "problem not found")
         return slug
+
+    async def _group(self, query: _Query) -> str | None:
+        """The key of the group that a feed is about, if it is about one: `_owner_of_feed` has let the user see it."""
+        if "group" not in query:
+            return None
+        auth = self._services.auth
+        try:
+            if auth is not None:
+                return await self._store.run(auth.accounts.groups.key, query["group"][-1])
+        except UnknownGroupError:
+            pass
+        raise RefusedError(CloseCode.NOT_FOUND, "group not found")
 
     async def _check_connect_rate(self, identity: Identity) -> None:
         if identity.is_limited:

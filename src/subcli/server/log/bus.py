@@ -23,6 +23,9 @@ ARRIVALS: Final = 0
 """On the bus, the stream of new submissions, beside those of the submissions themselves, whose ids begin at 1. Its
 positions are their ids, and the text of each record is the id of the owner."""
 
+RUNS: Final = -1
+"""The stream of submissions that are judged again, whose positions are the numbers of their runs."""
+
 MAX_RELAYED_BYTES: Final = 64 * 1024
 """If more is published at once, those that are parked ask for it."""
 

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Final
 
 from subcli.server.log.appending import Records
-from subcli.server.log.bus import ARRIVALS, Bus, MemoryBus, Relay, Subscription
+from subcli.server.log.bus import ARRIVALS, RUNS, Bus, MemoryBus, Relay, Subscription
 from subcli.server.log.commits import GroupCommit
 from subcli.server.log.records import Append, Claim, EventPage, Failure, LogEnd, Record, ReplacedError, record
 from subcli.server.log.requeue import Able
@@ -72,7 +72,17 @@ class Journal:
         begun = await self._store.run(self._store.runs.begin, ids, key, versions)
         for submission_id, records in begun.records.items():
             self._bus.publish(submission_id, records)
+        for number, owner_id in begun.announcements:
+            self.began_again(number, owner_id)
         return begun
+
+    def began_again(self, number: int, owner_id: int) -> None:
+        """Publish that a user's submission is judged again, for feeds.
+
+        Args:
+            number: of the run.
+        """
+        self._bus.publish(RUNS, (record(number, str(owner_id), last=False),))
 
     async def hand_back(self, claim: Claim, detail: str) -> None:
         """Put a submission back at the head of the queue and publish why.
@@ -153,6 +163,14 @@ class Journal:
         """The highest id known to subscribers of new submissions."""
         return self._bus.head(ARRIVALS)
 
+    def runs(self) -> AbstractContextManager[Subscription]:
+        """Subscribe to submissions that are judged again."""
+        return self._bus.subscribe(RUNS)
+
+    def latest_run(self) -> int:
+        """The highest number of a run known to subscribers of these."""
+        return self._bus.head(RUNS)
+
     def subscribe(self, submission_id: int) -> AbstractContextManager[Subscription]:
         """Subscribe to a submission on the bus, as its writer does to learn who else writes."""
         return self._bus.subscribe(submission_id)
@@ -191,6 +209,8 @@ class Journal:
         ends = await self._store.run(self._store.lookup.ends, ids)
         if ARRIVALS in ids:
             ends[ARRIVALS] = LogEnd(await self._store.run(self._store.matching.newest), None)
+        if RUNS in ids:
+            ends[RUNS] = LogEnd(await self._store.run(self._store.matching.newest_run), None)
         return ends
 
     async def _output_ends(self, ids: Collection[int]) -> Mapping[int, LogEnd]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, or_, select, true
 
 from subcli.server.log.admission import attempts_used
 from subcli.server.log.archive import kept_page, kept_runs, kept_snapshot, kept_texts
@@ -15,7 +15,7 @@ from subcli.server.log.comparison import JUDGED, Outcome, compare, outcomes
 from subcli.server.log.database import reading
 from subcli.server.log.events import RESULTS, last_stored, stored_after, stored_of_types
 from subcli.server.log.records import Attempt, EventPage, LogEnd, Record, Run, Snapshot, UnknownSubmissionError, record
-from subcli.server.log.tables import attempts, submissions
+from subcli.server.log.tables import attempts, group_members, submissions
 
 ENDED: Final = "complete"
 """The type of the event that ends a log."""
@@ -222,6 +222,28 @@ def owned_by(owner_id: int | None, *, by_index: bool = True) -> ColumnElement[bo
     if owner_id is None:
         return true()
     return (submissions.c.owner_id if by_index else submissions.c.owner_id + 0) == owner_id
+
+
+def in_group(key: str | None, *, by_index: bool = True) -> ColumnElement[bool]:
+    """The condition that the owner of a submission is a member of a group. It goes with `owned_by`, not in its place.
+
+    Args:
+        key: of the group's name; None for anybody.
+        by_index: as for `owned_by`.
+    """
+    if key is None:
+        return true()
+    return (submissions.c.owner_id if by_index else submissions.c.owner_id + 0).in_(members_of(key))
+
+
+def members_of(key: str) -> Select[int]:
+    """The query for the ids of the members of a group."""
+    return select(group_members.c.user_id).where(group_members.c.group_key == key)
+
+
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column in a form that no index can answer."""
+    return func.coalesce(column, "")
 
 
 def snapshot_of(connection: Connection, submission_id: int, *conditions: ColumnElement[bool]) -> Snapshot:

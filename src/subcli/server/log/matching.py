@@ -5,6 +5,8 @@ until the end of the transaction. So a feed that has announced everything up to 
 whatever becomes of it meanwhile, and a client resumes with one number. With the number goes the name of that
 submission's log: after a restored backup the same ids are given again. Only the part of it that all its runs share: a
 submission that is judged again is the same.
+
+New runs are numbered in the same way, in `run_numbers`: a second number says which of them have been announced.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select
 
 from subcli.server.log.database import reading
-from subcli.server.log.lookup import ENDED, owned_by
+from subcli.server.log.lookup import ENDED, in_group, owned_by, unindexed
 from subcli.server.log.records import EventPage, Record, ReplacedError, record
-from subcli.server.log.tables import events, submissions
+from subcli.server.log.tables import events, run_numbers, submissions
 from subcli.shared.protocol import submission_part
 
 _PAGES_BYTES: Final = 512 * 1024
@@ -30,10 +32,17 @@ _CURSOR: Final = re.compile(r"([0-9]{1,18})-([0-9a-f]{0,32})\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a feed follows: a user's submissions (None: everybody's), to one problem if it is given, by its slug."""
+    """What a feed follows: the submissions that meet all of these.
+
+    Attributes:
+        owner_id: whose; None for everybody's.
+        problem: to this one, by its slug.
+        group: of its members, by the key of its name. Who joins is followed from the next submission on.
+    """
 
     owner_id: int | None
     problem: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,14 @@ class Found:
     epoch: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedAgain:
+    """A submission whose new run has a number, above those of all runs that began before."""
+
+    number: int
+    found: Found
+
+
 _FOUND: Final = [submissions.c[name] for name in Found.__dataclass_fields__]
 
 
@@ -87,7 +104,7 @@ class Matching:
         with self._read.begin() as connection:
             newest = _newest(connection, wanted.owner_id)
             # Few have no verdict. By the index on owners, all that this one ever submitted would be read.
-            of_owner = owned_by(wanted.owner_id, by_index=False)
+            of_owner = owned_by(wanted.owner_id, by_index=False) & in_group(wanted.group, by_index=False)
             is_running = (submissions.c.final_status.is_(None), submissions.c.id <= newest.submission_id)
             return _found(connection, wanted, limit, of_owner, *is_running), newest
 
@@ -101,10 +118,34 @@ class Matching:
             newest = _newest(connection, wanted.owner_id)
             _check(connection, wanted.owner_id, cursor, newest)
             is_later = (submissions.c.id > cursor.submission_id, submissions.c.id <= newest.submission_id)
-            found = _found(connection, wanted, limit, owned_by(wanted.owner_id), *is_later)
+            of_owner = owned_by(wanted.owner_id) & in_group(wanted.group)
+            found = _found(connection, wanted, limit, of_owner, *is_later)
         if len(found) == limit:
             return found, Cursor(found[-1].id, found[-1].epoch)
         return found, newest
+
+    def judged_again(self, wanted: Wanted, after: int, limit: int) -> tuple[list[JudgedAgain], int]:
+        """Return at most `limit` submissions whose latest run began after a numbered one, and the number after them.
+
+        Args:
+            after: the number. One that is higher than any was given by records that were replaced.
+        """
+        with self._read.begin() as connection:
+            newest = _newest_run(connection)
+            after = min(after, newest)
+            query = select(run_numbers.c.number, *_FOUND).join(submissions)
+            query = query.where(run_numbers.c.number > after, run_numbers.c.number <= newest)
+            query = query.where(owned_by(wanted.owner_id, by_index=False), in_group(wanted.group, by_index=False))
+            if wanted.problem is not None:
+                query = query.where(unindexed(submissions.c.problem) == wanted.problem)
+            rows = connection.execute(query.order_by(run_numbers.c.number).limit(limit))
+            found = [JudgedAgain(row[0], Found(*row[1:])) for row in rows]
+        return found, found[-1].number if len(found) == limit else newest
+
+    def newest_run(self) -> int:
+        """Return the number of the latest run that was begun; 0 if nothing was ever judged again."""
+        with self._read.begin() as connection:
+            return _newest_run(connection)
 
     def among(self, owner_id: int | None, ids: Collection[int]) -> dict[int, Found]:
         """Return those of these submissions that belong to a user, or to anybody."""
@@ -151,6 +192,10 @@ def _newest(connection: Connection, owner_id: int | None) -> Cursor:
     query = select(submissions.c.id, submissions.c.epoch).where(owned_by(owner_id))
     row = connection.execute(query.order_by(submissions.c.id.desc()).limit(1)).one_or_none()
     return Cursor() if row is None else Cursor(*row)
+
+
+def _newest_run(connection: Connection) -> int:
+    return connection.execute(select(func.max(run_numbers.c.number))).scalar_one() or 0
 
 
 def _check(connection: Connection, owner_id: int | None, cursor: Cursor, newest: Cursor) -> None:

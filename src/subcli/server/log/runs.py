@@ -27,7 +27,16 @@ from subcli.server.log.events import all_stored
 from subcli.server.log.packages import is_stored
 from subcli.server.log.requeue import LATER, pending
 from subcli.server.log.run_traces import key_of_run, keys_of_latest
-from subcli.server.log.tables import attempts, events, outputs, packed_events, run_traces, runs, submissions
+from subcli.server.log.tables import (
+    attempts,
+    events,
+    outputs,
+    packed_events,
+    run_numbers,
+    run_traces,
+    runs,
+    submissions,
+)
 from subcli.shared.protocol import submission_part
 
 _NAME_BYTES: Final = 8
@@ -56,6 +65,7 @@ class Begun:
 
     Attributes:
         records: the first event of each new run, by submission.
+        announcements: the number of each new run and the id of the user whose submission it is, in order.
         repeated: those on which the same request had begun a run before.
         unfinished: those that have no verdict yet; they are left alone.
         unknown: those that do not exist, or whose code was deleted.
@@ -65,6 +75,7 @@ class Begun:
     repeated: Sequence[int] = ()
     unfinished: Sequence[int] = ()
     unknown: Sequence[int] = ()
+    announcements: Sequence[tuple[int, int]] = ()
 
 
 class Runs:
@@ -95,12 +106,14 @@ class Runs:
             found = {row.id: row for row in _locked(connection, ids) if row.pruned_at is None}
             ended = [row for row in found.values() if row.final_status is not None and row.run_key != key]
             records = self._begin_again(connection, ended, key, versions) if ended else {}
+            numbers = _number(connection, sorted(records)) if records else {}
         left = [row for row in found.values() if row.id not in records]
         return Begun(
             all_committed(records, self._clock()),
             repeated=[row.id for row in left if row.run_key == key],
             unfinished=[row.id for row in left if row.run_key != key],
             unknown=[each for each in ids if each not in found],
+            announcements=[(number, found[each].owner_id) for number, each in sorted(numbers.items())],
         )
 
     def _begin_again(
@@ -123,12 +136,24 @@ class Runs:
         return {change.submission_id: change.records for change in changes}
 
 
+def _number(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """Give each of these submissions the number of its new run: ascending in the order of commits.
+
+    The lock of the queue is held until the end of the transaction, so whoever has seen a number misses none before it.
+    """
+    connection.execute(delete(run_numbers).where(run_numbers.c.submission_id.in_(ids)))
+    made = insert(run_numbers).returning(run_numbers.c.number, run_numbers.c.submission_id)
+    return {
+        row.number: row.submission_id for row in connection.execute(made, [{"submission_id": each} for each in ids])
+    }
+
+
 def _if_stored(connection: Connection, version: str | None) -> str | None:
     return version if version is not None and is_stored(connection, version) else None
 
 
 def _locked(connection: Connection, ids: Iterable[int]) -> Sequence[Row[Any]]:
-    names = ("id", "problem", "run", "run_key", "run_asked_at", "epoch", "pruned_at", *_KEPT)
+    names = ("id", "owner_id", "problem", "run", "run_key", "run_asked_at", "epoch", "pruned_at", *_KEPT)
     query = select(*(submissions.c[name] for name in names)).where(submissions.c.id.in_(sorted(set(ids))))
     return connection.execute(query.order_by(submissions.c.id).with_for_update()).all()
 

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
 
 from subcli.server.log.cursors import read_cursor, write_cursor
 from subcli.server.log.database import reading
-from subcli.server.log.listing import Filter, conditions_of, unindexed
+from subcli.server.log.listing import Filter, conditions_of
+from subcli.server.log.lookup import unindexed
 from subcli.server.log.tables import submissions
 
 _CURSOR: Final = re.compile(rb"after ([0-9]{1,18}) until ([0-9]{1,18})\Z")

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, and_, or_, select
 
 from subcli.server.log.cursors import read_cursor, write_cursor
 from subcli.server.log.database import reading
+from subcli.server.log.lookup import members_of
 from subcli.server.log.tables import submissions, users
 
 Which: TypeAlias = Literal["best", "last"]
@@ -97,18 +98,23 @@ class Standings:
     def __init__(self, engine: Engine) -> None:
         self._read = reading(engine)
 
-    def page(self, problem: str, which: Which, limit: int, after: str | None = None) -> StandingsPage:
+    def page(
+        self, problem: str, which: Which, limit: int, after: str | None = None, group: str | None = None
+    ) -> StandingsPage:
         """Return the rows of at most `limit` users: of every student who can log in, and of everybody who has tried.
 
         Args:
             problem: its slug.
             after: the name after which the page begins.
+            group: only of its members, by the key of its name.
         """
         has_tried = select(submissions.c.id).where(
             submissions.c.owner_id == users.c.id, submissions.c.problem == problem
         )
         may_try = and_(users.c.role == _STUDENT, users.c.password_hash.is_not(None), users.c.disabled_at.is_(None))
         query = select(users.c.id, users.c.name).where(or_(may_try, has_tried.exists()))
+        if group is not None:
+            query = query.where(users.c.id.in_(members_of(group)))
         if after is not None:
             query = query.where(users.c.name > after)
         with self._read.begin() as connection:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # SQLite assigns ids only in a column declared INTEGER.
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-REVISION: Final = "0018"
+REVISION: Final = "0020"
 """The latest migration."""
 DEMO_USER: Final = 1
 """The owner of all submissions when authentication is off."""
@@ -64,6 +64,19 @@ users: Final = Table(
     Column("disabled_at", Double),
     Index("ix_users_name_key", "name_key", unique=True),
     sqlite_autoincrement=True,
+)
+
+# Groups of users, such as a class: a row for each member. A group without members does not exist.
+group_members: Final = Table(
+    "group_members",
+    metadata,
+    # What all spellings of the group's name have in common (accounts.names.name_key).
+    Column("group_key", String(64), primary_key=True),
+    # An older server that removes a user does not know of this table.
+    Column("user_id", BIG, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    # As whoever added its first member spelled it.
+    Column("group_name", String(64), nullable=False),
+    Index("ix_group_members_user_id", "user_id"),
 )
 
 # A login: a family of refresh tokens, each of which replaces the one before.
@@ -233,6 +246,18 @@ runs: Final = Table(
     Column("log", LargeBinary, nullable=False),
     # As in submissions.
     Column("problem_version", String(32)),
+)
+
+# Submissions that were judged again, numbered by when that began: a row for the latest run of each. Feeds announce them
+# in this order, and a number is never given twice.
+run_numbers: Final = Table(
+    "run_numbers",
+    metadata,
+    Column("number", BIG, primary_key=True),
+    # An older server that removes a user's submissions does not know of this table.
+    Column("submission_id", BIG, ForeignKey("submissions.id", ondelete="CASCADE"), nullable=False),
+    Index("ix_run_numbers_submission_id", "submission_id"),
+    sqlite_autoincrement=True,
 )
 
 # Links that show one submission to whoever follows them.

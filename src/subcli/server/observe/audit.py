@@ -2,9 +2,9 @@
 
 Each line is an object: `time`, `message` (what was done), `outcome`, and where they apply `user`, `client` (the
 address), `by` (the operator's account on this machine), `session` (the beginning of its id), `submission`, `reason`,
-`request`, `role` and the one `before`, `token_name` and `scope` of an access token, and how many `submissions` or
-`links`. No line holds a secret. What was typed as a user's name is not written if there is no such user, because it may
-be a password.
+`request`, `role` and the one `before`, a `group` of users, `token_name` and `scope` of an access token, and how many
+`submissions` or `links`. No line holds a secret. What was typed as a user's name is not written if there is no such
+user, because it may be a password.
 """
 
 from __future__ import annotations

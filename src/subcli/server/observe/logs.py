@@ -26,7 +26,7 @@ _SUBMISSION: Final[ContextVar[int | None]] = ContextVar("submission", default=No
 _FIELDS: Final = (
     *("request", "submission", "client", "method", "path", "status", "code", "seconds"),
     *("outcome", "reason", "by", "session"),
-    *("role", "before", "token_name", "scope", "submissions", "links"),
+    *("role", "before", "group", "token_name", "scope", "submissions", "links"),
     *("user", "problem", "language", "verdict", "attempt", "waiting_s", "judging_s", "worker"),
 )
 """Extra fields of a record, in this order."""

@@ -110,6 +110,8 @@ function connect() {
         socket.send("ping");
         dead ??= setTimeout(() => end(1006, ""), reconnect.ANSWER_S * 1000);
       }, reconnect.PING_S * 1000);
+      // Also of what is judged again.
+      socket.send(JSON.stringify({ type: "follow", submissions: [], runs: null }));
       // What has happened since the page was made.
       askSoon();
     };

@@ -21,7 +21,7 @@ def set_role(
     Raises:
         NotFoundError: there is no user with this name.
     """
-    with opened(streams, data_dir, database, name) as users:
+    with opened(streams, data_dir, database) as users:
         name, before = users.set_role(name, Role(role))
         record("role changed", name, role=role, before=before)
     return _done(common, streams, f"{name} is now {'an' if role == 'admin' else 'a'} {role}.", name=name, role=role)
@@ -33,7 +33,7 @@ def disable(common: Common, streams: Streams, name: str, data_dir: Path | None, 
     Raises:
         NotFoundError: there is no user with this name.
     """
-    with opened(streams, data_dir, database, name) as users:
+    with opened(streams, data_dir, database) as users:
         name = users.disable(name)
         record("user disabled", name)
     return _done(
@@ -51,7 +51,7 @@ def enable(common: Common, streams: Streams, name: str, data_dir: Path | None, d
     Raises:
         NotFoundError: there is no user with this name.
     """
-    with opened(streams, data_dir, database, name) as users:
+    with opened(streams, data_dir, database) as users:
         name = users.enable(name)
         record("user enabled", name)
     return _done(common, streams, f"Enabled {name}: logins are accepted again.", name=name, disabled=False)
@@ -72,7 +72,7 @@ def remove(
         NotFoundError: there is no user with this name.
         UsageError: submissions would be left behind, or are still being judged.
     """
-    with opened(streams, data_dir, database, name) as users:
+    with opened(streams, data_dir, database) as users:
         try:
             name, count = users.remove(name, with_submissions=with_submissions)
         except OwnsSubmissionsError as error:

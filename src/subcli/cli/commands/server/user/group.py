@@ -8,15 +8,13 @@ from typing import Annotated, Final, Literal, TypeAlias
 import typer
 
 from subcli.cli import exits
-from subcli.cli.commands.server.options import AuditLog, Database, require_server_extra, start_audit_log
+from subcli.cli.commands.server.options import AuditLog, Database, require_server_extra
+from subcli.cli.commands.server.user.membership import register_groups
+from subcli.cli.commands.server.user.options import DataDir, begin
 from subcli.cli.common import Common, command, written
 from subcli.cli.common import group as make_group
 from subcli.cli.streams import Streams
 
-DataDir: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--data-dir", metavar="DIR", callback=written, help="Data directory of the server."),
-]
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME")]
 PasswordStdin: TypeAlias = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from stdin, one line.")
@@ -32,6 +30,7 @@ def register(app: typer.Typer) -> None:
     _register_additions(group)
     _register_changes(group)
     _register_removal(group)
+    register_groups(group)
 
 
 def _register_additions(group: typer.Typer) -> None:
@@ -54,7 +53,7 @@ def _register_additions(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Add a user; prompts for the password."""
-        _begin(streams, audit_log)
+        begin(streams, audit_log)
         from subcli.cli.commands.server.user.passwords import add as run
 
         return run(common, streams, name, role, data_dir, database, from_stdin=password_stdin)
@@ -68,7 +67,9 @@ def _register_additions(group: typer.Typer) -> None:
     def import_(
         common: Common,
         streams: Streams,
-        file: Annotated[Path, typer.Argument(metavar="FILE", help="Lines of NAME[,ROLE[,PASSWORD]]; - for stdin.")],
+        file: Annotated[
+            Path, typer.Argument(metavar="FILE", help="Lines of NAME[,ROLE[,PASSWORD[,GROUP]]]; - for stdin.")
+        ],
         output: Annotated[
             Path | None,
             typer.Option(
@@ -84,7 +85,7 @@ def _register_additions(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Add all users in a CSV file, or none; generates passwords."""
-        _begin(streams, audit_log)
+        begin(streams, audit_log)
         from subcli.cli.commands.server.user.imports import import_users as run
 
         return run(common, streams, file, output, data_dir, database, dry_run=dry_run)
@@ -113,7 +114,7 @@ def _register_changes(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Give a user another password and end their sessions."""
-        _begin(streams, audit_log)
+        begin(streams, audit_log)
         from subcli.cli.commands.server.user.passwords import passwd as run
 
         return run(*(common, streams, name, data_dir, database), from_stdin=password_stdin, revoke_tokens=revoke_tokens)
@@ -129,7 +130,7 @@ def _register_changes(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Change a user's role; teachers see every submission."""
-        _begin(streams, audit_log)
+        begin(streams, audit_log)
         from subcli.cli.commands.server.user.changes import set_role as run
 
         return run(common, streams, name, role, data_dir, database)
@@ -146,7 +147,7 @@ def _register_removal(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """End a user's sessions and refuse their logins."""
-        _begin(streams, audit_log)
+        begin(streams, audit_log)
         from subcli.cli.commands.server.user.changes import disable as run
 
         return run(common, streams, name, data_dir, database)
@@ -161,7 +162,7 @@ def _register_removal(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Let a disabled user log in again."""
-        _begin(streams, audit_log)
+        begin(streams, audit_log)
         from subcli.cli.commands.server.user.changes import enable as run
 
         return run(common, streams, name, data_dir, database)
@@ -181,12 +182,7 @@ def _register_removal(group: typer.Typer) -> None:
         audit_log: AuditLog = None,
     ) -> int:
         """Delete a user; to keep submissions, disable the user."""
-        _begin(streams, audit_log)
+        begin(streams, audit_log)
         from subcli.cli.commands.server.user.changes import remove as run
 
         return run(common, streams, name, data_dir, database, with_submissions=with_submissions)
-
-
-def _begin(streams: Streams, audit_log: str | None) -> None:
-    require_server_extra(streams)
-    start_audit_log(audit_log)

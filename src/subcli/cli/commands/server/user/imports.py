@@ -25,7 +25,7 @@ from subcli.server.accounts.permissions import Role
 from subcli.server.accounts.users import NewUser, UserExistsError, Users
 from subcli.shared.files import check_writable, write_atomically
 
-_HEADER: Final = ("name", "role", "password")
+_HEADER: Final = ("name", "role", "password", "group")
 _MAX_BYTES: Final = 4 * 1024 * 1024
 _MAX_THREADS: Final = 4
 """Each hash takes one core and 19 MiB."""
@@ -39,13 +39,14 @@ _GROUP_LENGTH: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of the file that can be imported. `password` is generated if the file has none."""
+    """A line of the file that can be imported. `password` is generated if the file has none; `group` may be absent."""
 
     number: int
     name: str
     role: Role
     password: str
     is_generated: bool
+    group: str | None = None
 
 
 def import_users(
@@ -77,7 +78,7 @@ def import_users(
         if not dry_run:
             _add(users, lines, output)
             for line in lines:
-                record("user added", line.name, role=line.role)
+                record("user added", line.name, role=line.role, **({} if line.group is None else {"group": line.group}))
     _tell(common, streams, lines, output, dry_run=dry_run)
     return 0
 
@@ -132,8 +133,8 @@ def _parse(text: str) -> tuple[list[_Line], list[tuple[int, str]]]:
 def _line(number: int, cells: Sequence[str]) -> _Line | str:
     """One line, or why it cannot be imported. No password is repeated."""
     if len(cells) > len(_HEADER):
-        return f"{len(cells)} columns instead of name, role and password"
-    name, role, password = (*cells, "", "")[:3]
+        return f"{len(cells)} columns instead of name, role, password and group"
+    name, role, password, group = (*cells, "", "", "")[:4]
     if not is_valid(name):
         hint = "; columns are separated by commas" if ";" in name or "\t" in name else ""
         return f"{name[:64]!r} is not a valid user name{hint}" if name else "the name is missing"
@@ -144,7 +145,10 @@ def _line(number: int, cells: Sequence[str]) -> _Line | str:
             check(password)
         except PasswordError as error:
             return str(error).rstrip(".").replace("A password", "the password")
-    return _Line(number, name, Role(role.lower() or "student"), password or _generate(), is_generated=not password)
+    if group and not is_valid(group):
+        return f"{group[:64]!r} is not a valid name for a group"
+    known_role, is_generated = Role(role.lower() or "student"), not password
+    return _Line(number, name, known_role, password or _generate(), is_generated, group or None)
 
 
 def _generate() -> str:
@@ -191,7 +195,7 @@ def _add(users: Users, lines: Sequence[_Line], output: Path | None) -> None:
     threads = max(1, min(_MAX_THREADS, len(os.sched_getaffinity(0))))
     with ThreadPoolExecutor(threads, thread_name_prefix="argon2") as pool:
         hashes = list(pool.map(passwords.hash, [line.password for line in lines]))
-    new = [NewUser(line.name, hashed, line.role) for line, hashed in zip(lines, hashes, strict=True)]
+    new = [NewUser(line.name, hashed, line.role, line.group) for line, hashed in zip(lines, hashes, strict=True)]
     if output is not None:
         try:
             write_atomically(output, _table(lines).encode(), mode=0o600, durable=True, replace=False)
@@ -228,6 +232,7 @@ def _tell(common: Common, streams: Streams, lines: Sequence[_Line], output: Path
             {
                 "name": line.name,
                 "role": line.role,
+                **({} if line.group is None else {"group": line.group}),
                 **({"password": line.password} if shows and line.is_generated else {}),
             }
             for line in lines

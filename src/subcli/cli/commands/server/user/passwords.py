@@ -71,7 +71,7 @@ def passwd(
         NotFoundError: there is no user with this name.
         UsageError: the password cannot be used.
     """
-    with opened(streams, data_dir, database, name) as users:
+    with opened(streams, data_dir, database) as users:
         users.id_of(name)
         password = _password(name, common, streams, from_stdin=from_stdin)
         hashed = Passwords(PasswordCost()).hash(password)
