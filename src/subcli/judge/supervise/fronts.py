@@ -3,7 +3,7 @@
     TAP command  --exec-->  front (sh)      its streams  ---.
                               | pid    ^ exit code          |
                               v        |                    v
-                            supervisor --request, streams--> launch.py --serve  --fork-->  launcher  -->  solution
+                            supervisor --order, streams--> serve.py  --fork-->  solution
 
 A shell starts in a millisecond, and an interpreter in ten, so the front is a shell script of built-in commands. It says
 its process id on a FIFO, and reads on another one how the run has ended. Its streams are taken from it, pidfd_getfd(2);
@@ -17,7 +17,6 @@ import ctypes
 import marshal
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -27,13 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from subcli.judge.process.starter import LAUNCH
+from subcli.judge.process.starter import LAUNCH, SERVE
 
 _SLOTS: Final = 64
 """How many FIFOs there are for answers. A front takes the first that is free, which a lock file says."""
 _ANSWER_BYTES: Final = 256
 _PIDFD_GETFD: Final = 438
 """The number of the system call, on every architecture."""
+_LIBRARY: Final = ctypes.CDLL(None, use_errno=True)
 _COPIES: Final = (7, 8, 9)
 """Where the script keeps its streams: what a shell does may be in the way of the first three, for a moment."""
 _SCRIPT: Final = """\
@@ -63,30 +63,42 @@ kill "$code" $$
 
 @dataclass
 class _Front:
-    """A front that lives."""
+    """A front that lives, and whose run has begun."""
 
     handle: int
     """A descriptor that refers to its process."""
     slot: int
     """The number of the FIFO on which it reads its answer."""
-    launcher: int = 0
-    """The process that runs the solution for it, once that has begun."""
-    is_gone: bool = False
+    solution: int = 0
+    """The solution's process, once there is one. Its session has the same number."""
     has_ended: bool = False
-    """Whether the launcher has."""
+    """Whether the run has."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended by itself."""
+
+    pid: int
+    """The process that stood for it: that of the solution, or its launcher."""
+    code: int
+    peak_mb: int
+    needs_mb: int
+    exceeded: str
 
 
 class Fronts:
-    """The fronts of one TAP command, and the process that forks their launchers.
+    """The fronts of one TAP command, and the process that runs the solution for them.
 
     Args:
         scratch: A directory of the judge's own.
         starts: The FIFO on which fronts and launchers say that they begin.
-        plan: The file with the plan of `launch.py`.
+        plan: The file with the plan of `launch.py` and `serve.py`.
         entered: The namespaces that the solution's processes enter.
         on_start: Called with the process id before anything else can wait for the process.
         trust: Called with the process id of each front: it outlives the command that started it, and is not the
             solution's then either.
+        on_end: Called with each run that has ended by itself.
     """
 
     def __init__(
@@ -97,8 +109,10 @@ class Fronts:
         entered: tuple[int, ...],
         on_start: Callable[[int], None],
         trust: Callable[[int], None],
+        on_end: Callable[[Ended], None],
     ) -> None:
         self._trust = trust
+        self._on_end = on_end
         self._program = scratch / "solution"
         self._answers = scratch / "ended"
         self._alive: dict[int, _Front] = {}
@@ -107,7 +121,7 @@ class Fronts:
         with theirs:
             # In our session: nothing of it is the solution's.
             self._server = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(LAUNCH), "--serve", str(plan)],
+                [sys.executable, "-I", "-S", str(SERVE), str(plan)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 pass_fds=entered,
@@ -124,7 +138,6 @@ class Fronts:
             text = text.replace("STARTS", shlex.quote(str(starts))).replace("SLOTS", shlex.quote(str(self._answers)))
         self._program.write_text(text, encoding="utf-8")
         self._program.chmod(0o700)
-        self._channel.setblocking(False)
         asyncio.get_running_loop().add_reader(self._channel, self._take_answer)
 
     @property
@@ -133,7 +146,7 @@ class Fronts:
         return self._program
 
     def close(self) -> None:
-        """Take no more, and let no launcher be forked any more."""
+        """Take no more, and let no more be started."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._channel)
         self._channel.close()
@@ -148,78 +161,86 @@ class Fronts:
     def _fifo(self, slot: int) -> str:
         return f"{self._answers}.{slot}"
 
-    def said(self, pid: int, slot: int, number: int) -> None:
-        """A front has said that it is there, or that it has got a signal."""
+    def signalled(self, pid: int, number: int) -> None:
+        """A front has got a signal, which is meant for the solution and all in its process group."""
         front = self._alive.get(pid)
-        if number == 0 and front is None and 0 <= slot < len(self._slots):
-            self._begin(pid, slot)
-        elif number and front is not None and front.launcher and not front.has_ended:
-            _kill(front.launcher, number)
+        if front is not None and front.solution and not front.has_ended:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(front.solution, number)
 
-    def _begin(self, pid: int, slot: int) -> None:
+    def begin(self, pid: int, slot: int) -> int:
+        """Start the run of a front that is there.
+
+        Returns:
+            the solution's process; 0 if there is none, because the front has gone.
+        """
+        if pid in self._alive or not 0 <= slot < len(self._slots):
+            return 0
         try:
             handle = os.pidfd_open(pid)
         except OSError:
             # It was killed.
             self._free(slot)
-            return
+            return 0
         streams: list[int] = []
         try:
             # The interpreter and the script come first.
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
+            arguments = _read(f"/proc/{pid}/cmdline").split(b"\0")[1:-1]
             if not arguments or arguments[0] != os.fsencode(self._program):
                 raise ProcessLookupError
             streams.extend(_taken(handle, number) for number in _COPIES)
-            request = marshal.dumps((pid, [os.fsdecode(each) for each in arguments[1:]]))
-            self._channel.setblocking(True)
-            socket.send_fds(self._channel, [request], streams)
+            self._order(pid, [os.fsdecode(each) for each in arguments[1:]], streams)
         except OSError:
             os.close(handle)
             self._free(slot)
-            return
+            return 0
         finally:
-            self._channel.setblocking(False)
             for stream in streams:
                 os.close(stream)
         self._trust(pid)
-        self._alive[pid] = _Front(handle, slot)
+        front = self._alive[pid] = _Front(handle, slot)
         asyncio.get_running_loop().add_reader(handle, self._gone, pid)
+        # A fork away. Nobody could end the run before we know what it is.
+        while not front.solution and not front.has_ended and self._take_answer():
+            continue
+        return front.solution
+
+    def _order(self, pid: int, arguments: list[str] | None, streams: list[int]) -> None:
+        request = marshal.dumps((pid, arguments))
+        socket.send_fds(self._channel, [request], streams) if streams else self._channel.send(request)
 
     def _gone(self, pid: int) -> None:
         """A front has ended: with its answer, or because it was killed, which the solution is meant by."""
         front = self._alive[pid]
         asyncio.get_running_loop().remove_reader(front.handle)
-        front.is_gone = True
-        if front.has_ended:
-            self._forget(pid)
-        elif front.launcher:
-            _kill(front.launcher, signal.SIGKILL)
-
-    def _take_answer(self) -> None:
-        try:
-            message = self._channel.recv(_ANSWER_BYTES)
-        except BlockingIOError:
-            return
-        if not message:
-            asyncio.get_running_loop().remove_reader(self._channel)
-            return
-        what, pid, number = message.split()
-        front = self._alive[int(pid)]
-        if what == b"began":
-            front.launcher = int(number)
-            if front.is_gone:
-                _kill(front.launcher, signal.SIGKILL)
-            return
-        front.has_ended = True
-        if front.is_gone:
-            self._forget(int(pid))
-        else:
-            os.write(self._slots[front.slot], number + b"\n")
-
-    def _forget(self, pid: int) -> None:
-        front = self._alive.pop(pid)
+        if not front.has_ended:
+            with suppress(OSError):
+                self._order(pid, None, [])
+        del self._alive[pid]
         os.close(front.handle)
         self._free(front.slot)
+
+    def _take_answer(self) -> bool:
+        """Take what the process has to say that runs the solution. Waits for it. Returns False if it has ended."""
+        message = self._channel.recv(_ANSWER_BYTES)
+        if not message:
+            asyncio.get_running_loop().remove_reader(self._channel)
+            return False
+        what, *words = message.split()
+        pid, *numbers = map(int, words)
+        front = self._alive.get(pid)
+        if front is None:
+            # It was killed, and the run with it.
+            return True
+        if what == b"began":
+            front.solution = numbers[0]
+            return True
+        front.has_ended = True
+        code, peak_mb, needs_mb, is_flood = numbers
+        if front.solution:
+            self._on_end(Ended(front.solution, code, peak_mb, needs_mb, "output" if is_flood else ""))
+        os.write(self._slots[front.slot], b"%d\n" % code)
+        return True
 
     def _free(self, slot: int) -> None:
         """Let another front take a slot, without an answer that nobody has read."""
@@ -229,9 +250,9 @@ class Fronts:
             os.unlink(f"{self._fifo(slot)}.taken")
 
 
-def _kill(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def _can_take_streams(pid: int) -> bool:
@@ -252,8 +273,7 @@ def _taken(handle: int, number: int) -> int:
     Raises:
         OSError: It is not there any more, or this is not allowed.
     """
-    library = ctypes.CDLL(None, use_errno=True)
-    descriptor: int = library.syscall(_PIDFD_GETFD, handle, number, 0)
+    descriptor: int = _LIBRARY.syscall(_PIDFD_GETFD, handle, number, 0)
     if descriptor < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
