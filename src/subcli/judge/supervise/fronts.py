@@ -6,8 +6,10 @@
                             supervisor --order, streams--> serve.py  --fork-->  solution
 
 A shell starts in a millisecond, and an interpreter in ten, so the front is a shell script of built-in commands. It says
-its process id on a FIFO, and reads on another one how the run has ended. Its streams are taken from it, pidfd_getfd(2);
-where that is not allowed, as in a container without a profile for it, `launch.py` is started for each run instead.
+its process id on a FIFO, and reads from a pipe of its own how the run has ended: the only one that a shell can make by
+itself, that of a here-document. No run creates a file, which takes longer than all the rest where many were deleted.
+Its streams and that pipe are taken from it, pidfd_getfd(2); where that is not allowed, as in a container without a
+profile for it, or where the shell has no such pipe, `launch.py` is started for each run instead.
 """
 
 from __future__ import annotations
@@ -23,35 +25,34 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from subcli.judge.process.starter import LAUNCH, SERVE
 
-_SLOTS: Final = 64
-"""How many FIFOs there are for answers. A front takes the first that is free, which a lock file says."""
 _ANSWER_BYTES: Final = 256
 _PIDFD_GETFD: Final = 438
 """The number of the system call, on every architecture."""
 _LIBRARY: Final = ctypes.CDLL(None, use_errno=True)
 _COPIES: Final = (7, 8, 9)
 """Where the script keeps its streams: what a shell does may be in the way of the first three, for a moment."""
+_ANSWER: Final = 6
+"""Where it reads the answer."""
+_PIPE: Final = "exec 6<<END\nEND\n"
 _SCRIPT: Final = """\
 #!/bin/sh
 command exec 7<&0 || exec 7</dev/null
 command exec 8>&1 || exec 8>/dev/null
 command exec 9>&2 || exec 9>/dev/null
-starts=STARTS slots=SLOTS slot=0
-set -C
-until { true >"$slots.$slot.taken"; } 2>/dev/null; do
-    slot=$(((slot + 1) % COUNT))
-done
-set +C
-trap 'echo "front $$ $slot 15" >"$starts"' TERM
-trap 'echo "front $$ $slot 2" >"$starts"' INT
-trap 'echo "front $$ $slot 1" >"$starts"' HUP
-echo "front $$ $slot 0" >"$starts"
-until read -r code <"$slots.$slot"; do
+PIPE# For both directions, so that it does not end.
+exec 6<>/proc/self/fd/6
+starts=STARTS
+trap 'echo "front $$ 15" >"$starts"' TERM
+trap 'echo "front $$ 2" >"$starts"' INT
+trap 'echo "front $$ 1" >"$starts"' HUP
+echo "front $$ 0" >"$starts"
+until read -r code <&6; do
     :
 done
 trap - TERM INT HUP
@@ -67,8 +68,8 @@ class _Front:
 
     handle: int
     """A descriptor that refers to its process."""
-    slot: int
-    """The number of the FIFO on which it reads its answer."""
+    answer: int
+    """The pipe from which it reads the answer."""
     solution: int = 0
     """The solution's process, once there is one. Its session has the same number."""
     has_ended: bool = False
@@ -114,9 +115,7 @@ class Fronts:
         self._trust = trust
         self._on_end = on_end
         self._program = scratch / "solution"
-        self._answers = scratch / "ended"
         self._alive: dict[int, _Front] = {}
-        self._slots: list[int] = []
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             # In our session: nothing of it is the solution's.
@@ -129,13 +128,8 @@ class Fronts:
         on_start(self._server.pid)
         words = [sys.executable, "-I", "-S", str(LAUNCH), str(plan)]
         text = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
-        if _can_take_streams(self._server.pid):
-            for number in range(_SLOTS):
-                os.mkfifo(self._fifo(number), 0o600)
-                # For both directions, so that nobody waits for the other end.
-                self._slots.append(os.open(self._fifo(number), os.O_RDWR | os.O_NONBLOCK))
-            text = _SCRIPT.replace("COUNT", str(_SLOTS))
-            text = text.replace("STARTS", shlex.quote(str(starts))).replace("SLOTS", shlex.quote(str(self._answers)))
+        if _can_take_streams(self._server.pid) and _has_pipe():
+            text = _SCRIPT.replace("PIPE", _PIPE).replace("STARTS", shlex.quote(str(starts)))
         self._program.write_text(text, encoding="utf-8")
         self._program.chmod(0o700)
         asyncio.get_running_loop().add_reader(self._channel, self._take_answer)
@@ -155,11 +149,7 @@ class Fronts:
         for front in self._alive.values():
             loop.remove_reader(front.handle)
             os.close(front.handle)
-        for slot in self._slots:
-            os.close(slot)
-
-    def _fifo(self, slot: int) -> str:
-        return f"{self._answers}.{slot}"
+            os.close(front.answer)
 
     def signalled(self, pid: int, number: int) -> None:
         """A front has got a signal, which is meant for the solution and all in its process group."""
@@ -168,37 +158,35 @@ class Fronts:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(front.solution, number)
 
-    def begin(self, pid: int, slot: int) -> int:
+    def begin(self, pid: int) -> int:
         """Start the run of a front that is there.
 
         Returns:
             the solution's process; 0 if there is none, because the front has gone.
         """
-        if pid in self._alive or not 0 <= slot < len(self._slots):
-            return 0
         try:
             handle = os.pidfd_open(pid)
         except OSError:
             # It was killed.
-            self._free(slot)
             return 0
-        streams: list[int] = []
+        taken: list[int] = []
         try:
             # The interpreter and the script come first.
             arguments = _read(f"/proc/{pid}/cmdline").split(b"\0")[1:-1]
             if not arguments or arguments[0] != os.fsencode(self._program):
                 raise ProcessLookupError
-            streams.extend(_taken(handle, number) for number in _COPIES)
-            self._order(pid, [os.fsdecode(each) for each in arguments[1:]], streams)
+            taken.extend(_taken(handle, number) for number in (*_COPIES, _ANSWER))
+            self._order(pid, [os.fsdecode(each) for each in arguments[1:]], taken[:-1])
         except OSError:
             os.close(handle)
-            self._free(slot)
+            if len(taken) > len(_COPIES):
+                os.close(taken.pop())
             return 0
         finally:
-            for stream in streams:
+            for stream in taken[: len(_COPIES)]:
                 os.close(stream)
         self._trust(pid)
-        front = self._alive[pid] = _Front(handle, slot)
+        front = self._alive[pid] = _Front(handle, taken[-1])
         asyncio.get_running_loop().add_reader(handle, self._gone, pid)
         # A fork away. Nobody could end the run before we know what it is.
         while not front.solution and not front.has_ended and self._take_answer():
@@ -218,7 +206,7 @@ class Fronts:
                 self._order(pid, None, [])
         del self._alive[pid]
         os.close(front.handle)
-        self._free(front.slot)
+        os.close(front.answer)
 
     def _take_answer(self) -> bool:
         """Take what the process has to say that runs the solution. Waits for it. Returns False if it has ended."""
@@ -239,15 +227,8 @@ class Fronts:
         code, peak_mb, needs_mb, is_flood = numbers
         if front.solution:
             self._on_end(Ended(front.solution, code, peak_mb, needs_mb, "output" if is_flood else ""))
-        os.write(self._slots[front.slot], b"%d\n" % code)
+        os.write(front.answer, b"%d\n" % code)
         return True
-
-    def _free(self, slot: int) -> None:
-        """Let another front take a slot, without an answer that nobody has read."""
-        with suppress(BlockingIOError):
-            os.read(self._slots[slot], _ANSWER_BYTES)
-        with suppress(FileNotFoundError):
-            os.unlink(f"{self._fifo(slot)}.taken")
 
 
 def _read(path: str) -> bytes:
@@ -265,6 +246,13 @@ def _can_take_streams(pid: int) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+@cache
+def _has_pipe() -> bool:
+    """Whether the shell makes a pipe for a here-document; some make a file."""
+    test = f"{_PIPE}[ -p /proc/self/fd/{_ANSWER} ]"
+    return subprocess.run(["/bin/sh", "-c", test], check=False).returncode == 0
 
 
 def _taken(handle: int, number: int) -> int:

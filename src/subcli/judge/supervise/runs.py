@@ -37,8 +37,6 @@ class Run:
     """The session of the solution's processes. A sandbox puts them into another one, and ends them all by itself."""
     front: int = 0
     """The front that asks for it; 0 if a launcher does."""
-    slot: int = 0
-    """Where the front reads its answer."""
     signals: list[int] = field(default_factory=list)
     """What the front got before the run began."""
     test: int = 0
@@ -132,11 +130,11 @@ class Runs:
             if self._waiting:
                 self._on_waiting()
 
-    def _said(self, front: int, slot: int, number: int) -> None:
+    def _said(self, front: int, number: int) -> None:
         """A front has said that it is there, or that it has got a signal."""
         waiting = next((run for run in self._waiting if run.front == front), None)
         if number == 0:
-            self._waiting.append(Run(0, front=front, slot=slot))
+            self._waiting.append(Run(0, front=front))
         elif waiting is not None:
             waiting.signals.append(number)
         elif self._fronts is not None:
@@ -150,7 +148,7 @@ class Runs:
         """Let a run begin, as part of the test after `test` others."""
         run.test = test
         if run.front and self._fronts is not None:
-            run.pid = run.session = self._fronts.begin(run.front, run.slot)
+            run.pid = run.session = self._fronts.begin(run.front)
             if run.pid:
                 self._begun[run.pid] = run
                 # A number that an earlier run has had is not the mark of an end.
