@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
+import _pytest.config
 import pytest
 
 from subcli.judge import Job, judge, load_problem
@@ -105,6 +107,8 @@ def whole(root: Path) -> float:
 def main() -> None:
     """Measure one test and many, judged and by hand."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in _pytest.config.default_plugins:
+        import_module(f"_pytest.{name}")
     took: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         problems = {total: made(Path(folder) / str(total), total) for total in (1, MANY + 1)}

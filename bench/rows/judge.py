@@ -24,9 +24,9 @@ def measure() -> Table:
         title="Judging, over pytest by hand",
         unit="ms",
         how=(
-            "Empty tests: from submitting the job to the judge to its verdict, without a sandbox; by hand, with "
-            "`pytest.main` in a fork of a process that has imported it, as the judge's pytest is one; and, not compared, "
-            "with a whole `pytest -q`."
+            "Empty tests: from submitting the job to the judge to its verdict, without a sandbox. By hand: "
+            "`pytest.main` in a fork of a process that has imported it, as the judge's pytest is one. A whole "
+            "`pytest -q` is not compared."
         ),
         lines=tuple(
             Line(f"{names[total]}, {way}", figures[f"{total}, {way}"])

@@ -124,7 +124,8 @@ class Runs:
                 kind, *words = line.split()
                 numbers = [int(word) for word in words]
                 if kind == b"run":
-                    self._waiting.append(Run(*numbers))
+                    launcher, solution = numbers
+                    self._waiting.append(Run(launcher, solution))
                 else:
                     self._said(*numbers)
             if self._waiting:

@@ -59,7 +59,7 @@ class TapRun:
         self._memory_mb = memory_mb
         self._runs = Runs(scratch, self._wake)
         self._is_awake = False
-        self._sleeping: asyncio.Future[bool] | None = None
+        self._sleeping: asyncio.Future[None] | None = None
         self._ended = 0
         """Tests that have been reported."""
         self._parser = Parser()
@@ -144,17 +144,20 @@ class TapRun:
     def _wake(self) -> None:
         """There may be something to do."""
         self._is_awake = True
+        self._rouse()
+
+    def _rouse(self) -> None:
         if self._sleeping is not None and not self._sleeping.done():
-            self._sleeping.set_result(True)
+            self._sleeping.set_result(None)
 
     async def _woken(self) -> bool:
         """Wait until there may be something to do; False if it has been silent for long enough."""
         if not self._is_awake:
             loop = asyncio.get_running_loop()
-            sleeping = self._sleeping = loop.create_future()
-            timer = loop.call_later(self._flush_after_s(), lambda: sleeping.done() or sleeping.set_result(False))
+            self._sleeping = loop.create_future()
+            timer = loop.call_later(self._flush_after_s(), self._rouse)
             try:
-                await sleeping
+                await self._sleeping
             finally:
                 timer.cancel()
         was_woken, self._is_awake = self._is_awake, False
