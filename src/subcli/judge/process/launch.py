@@ -16,10 +16,10 @@ solution and the test command, for these reasons:
   before the answer is passed on, as the command may kill the solution, and with it this process, because of it.
 """
 
-# The half of `signal` that is written in C: the other one imports `enum`, which takes longer than all this.
+# The halves of `signal` and `ctypes` that are written in C: the others take longer to import than all this.
+import _ctypes
 import _signal  # type: ignore[import-not-found]
 import _thread
-import ctypes
 import fcntl
 import marshal
 import os
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _CHUNK = 64 * 1024
 _LOOK_S = 0.0002
 _MEGABYTE = 1024 * 1024
-_LIBRARY = ctypes.CDLL(None)
+_PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
 _PR_SET_PDEATHSIG = 1
 _FORMAT, _REGULAR = 0o170000, 0o100000
 """Of a file's mode. The module `stat` takes long to import."""
@@ -274,7 +274,7 @@ def execute(plan: "dict[str, Any]", arguments: "list[str]") -> None:
     prefix, command = confine.entering(plan["prefix"], plan["entered"]), [*plan["command"], *arguments]
     if not plan["layers"]:
         # Whoever kills the launcher means the solution. (bubblewrap sees to it itself.)
-        _LIBRARY.prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+        _ctypes.call_function(_PRCTL, (_PR_SET_PDEATHSIG, int(_signal.SIGKILL), 0, 0, 0))
     confining = len(plan["confining"])
     try:
         if prefix[:confining] == plan["confining"]:

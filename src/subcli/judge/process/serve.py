@@ -161,6 +161,9 @@ def main() -> None:
     """Run what is asked for, until nobody asks any more."""
     with open(sys.argv[1], "rb") as file:
         plan = marshal.load(file)
+    if plan["entered"]:
+        # Or each fork would do so.
+        import ctypes  # noqa: F401
     # A fork is not to collect, which would copy what it looks at.
     gc.freeze()
     server = Server(plan)
