@@ -111,7 +111,7 @@ def _standing() -> "tuple[object, ...]":
 
 
 def _prctl(option: int, value: "int | bytes") -> None:
-    address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+    address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
     _ctypes.call_function(address, (option, value, 0, 0, 0))
 
 

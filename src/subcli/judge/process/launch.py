@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _CHUNK = 64 * 1024
 _LOOK_S = 0.0002
 _MEGABYTE = 1024 * 1024
-_PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+_PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
 _PR_SET_PDEATHSIG = 1
 _FORMAT, _REGULAR = 0o170000, 0o100000
 """Of a file's mode. The module `stat` takes long to import."""
