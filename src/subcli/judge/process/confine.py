@@ -1,6 +1,6 @@
 """Confines its process, then executes another program: `python -I -S confine.py [--OPTION=VALUE ...] -- PROGRAM ...`.
 
-    --file-size=BYTES --address-space=BYTES --open-files=N --tasks=N   resource limits
+    --file-size=BYTES --address-space=BYTES --open-files=N --tasks=N --pending-signals=N   resource limits
     --group=DIRECTORY   join this control group before any limit applies (one option for each hierarchy)
     --user=N            become this user and group, with no supplementary groups
     --apart=N           become a user that no other process has, in this group
@@ -23,6 +23,7 @@ _LIMITS = {
     "--open-files": resource.RLIMIT_NOFILE,
     "--tasks": resource.RLIMIT_NPROC,
     "--locked-memory": resource.RLIMIT_MEMLOCK,
+    "--pending-signals": resource.RLIMIT_SIGPENDING,
 }
 FIRST_APART = 2_040_000_000
 """Below that come the users of submissions (`sandbox/identity.py`)."""
