@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
 import os
@@ -71,22 +72,45 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
 UNMEASURED = {"simulation", "fuzz", "cluster", "test_corpus.py"}
 
 
+@contextlib.contextmanager
+def _pause(coverage: Any) -> Iterator[None]:
+    """In this context, coverage.py does not measure this process."""
+    coverage.stop()
+    try:
+        yield
+    finally:
+        # Each start patches again: os._exit would call itself deeper each time, and each fork do all of it many times.
+        patches, coverage.config.patch = coverage.config.patch, []
+        coverage.start()
+        coverage.config.patch = patches
+
+
+def _measuring() -> Any:
+    """What measures this process, if anything does."""
+    coverage = sys.modules.get("coverage")
+    return coverage.Coverage.current() if coverage else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
+    """All processes side by side import the same: `make coverage` measures it in the first."""
+    worker: dict[str, Any] = getattr(session.config, "workerinput", {"workerid": "gw0"})
+    measuring = _measuring()
+    with _pause(measuring) if measuring and worker["workerid"] != "gw0" else contextlib.nullcontext():
+        return (yield)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Pauses coverage.py during what is `unmeasured`, here and in the processes that it starts."""
-    coverage = sys.modules.get("coverage")
-    measuring = coverage.Coverage.current() if coverage and item.get_closest_marker("unmeasured") else None
-    if measuring is None:
+    measuring = _measuring()
+    if not measuring or item.get_closest_marker("unmeasured") is None:
         return (yield)
     kept = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
-    measuring.stop()
     try:
-        return (yield)
+        with _pause(measuring):
+            return (yield)
     finally:
-        # Each start patches again: os._exit would call itself deeper each time, and each fork do all of it many times.
-        patches, measuring.config.patch = measuring.config.patch, []
-        measuring.start()
-        measuring.config.patch = patches
         os.environ.update(kept)
 
 
@@ -109,9 +133,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """A default run leaves out `thorough`. Where several run side by side, what waits is spread over the first half, so
     that it runs beside what computes, and nobody waits for it at the end."""
     if not os.environ.get("SUBCLI_TEST_ALL"):
-        left_out = [item for item in items if item.get_closest_marker("thorough")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("thorough")])
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     # Not by `make test-core`, which measures each line and branch of the core.
     if VARIABLES.keys() & os.environ.keys():
         _mark_unmeasured(items)

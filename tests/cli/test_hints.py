@@ -82,7 +82,7 @@ def _proposed() -> set[str]:
     return {line for text in texts for line in re.findall(r"`(subcli [^`]+)`", text)}
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_every_command_that_is_proposed_exists() -> None:
     """With its options: a hint that ends in "No such command" is worse than none."""
     top = get_group(app)

@@ -276,7 +276,7 @@ async def test_values_are_counted_before_they_are_parsed(item: bytes) -> None:
     assert failed.reason == "the response has too many values"
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_text_is_not_counted_as_values() -> None:
     """A log may be long and full of commas."""
     log = r'[,{"\\' * (MAX_VALUES // 2)

@@ -110,7 +110,7 @@ sys.exit(any(os.wait()[1] for _ in range(100)))
 """
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_processes_that_save_at_once(tmp_path: Path) -> None:
     """No login is lost when a hundred are saved at the same moment: all wait for their turn, however long."""
     directory = tmp_path / "config"

@@ -107,7 +107,7 @@ async def test_environment_of_a_solution_is_clean(
     assert "hush" not in output
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_pytest_configuration_around_the_problem_is_ignored(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """A conftest or an ini file above the tests does not change how they are judged."""
     problem = tiny()
@@ -131,14 +131,14 @@ def test_path_cannot_be_both_file_and_directory(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_solution_may_import_its_other_files(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """A module next to the source is imported."""
     files = {"node.py": "import helper\n" + node(), "helper.py": "x = 1\n"}
     assert (await run(tiny(), files)).verdict == "passed"
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_exception_in_another_file_is_located_there(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """The location names the file that raised, not the first one."""
     files = {"node.py": "import helper\n" + node(), "helper.py": "x = 1\ny = x / 0\n"}
@@ -186,7 +186,7 @@ async def test_closing_the_iterator_kills_every_process(
     assert all("xdist" not in line for line in alive("python_node.py"))
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_cancelling_the_reader_kills_every_process(
     node: MakeNode, tiny: MakeProblem, below: Below, tmp_path: Path
 ) -> None:
@@ -217,7 +217,7 @@ async def test_test_file_that_cannot_be_imported_is_the_judges_fault(
     assert "nothing_of_this_name" in judged.analysis["analysis"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_test_that_raises_is_the_judges_fault(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """Any exception but a failed assertion is a fault of the test."""
     judged = await run(tiny("def test_x(make_cluster):\n    raise KeyError('x')\n"), node())
@@ -234,6 +234,7 @@ async def test_skipped_test_counts_as_neither_passed_nor_failed(run: Run, node: 
     assert judged.events[-1]["summary"]["skipped"] == 1
 
 
+@pytest.mark.thorough(measured=True)
 async def test_where_all_is_skipped_nobody_knows_what_is_right(run: Run, node: MakeNode, tiny: MakeProblem) -> None:
     """That is not the submission's fault, nor is it passed."""
     judged = await run(tiny("import pytest\n@pytest.mark.skip('later')\ndef test_x(): pass\n"), node())

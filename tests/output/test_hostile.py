@@ -127,6 +127,7 @@ def check_harmless(text: str) -> None:
     assert not HARMFUL.search(rest), repr(rest)
 
 
+@pytest.mark.thorough(measured=True)
 @BOUNDED
 @given(EVENTS, TEXTS, TEXTS, SUMMARIES, SIZES)
 def test_nothing_harmful_reaches_the_terminal(

@@ -124,7 +124,7 @@ def test_watch_comes_to_its_verdict(program: Program) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_submitted_file(program: Program) -> None:
     """The code arrives as it is; the plain view and the report tell the verdict, and what is not ASCII survives."""
     (program.cwd / "größe.py").write_bytes("print('Größe')\n".encode())
@@ -140,7 +140,7 @@ def test_submitted_file(program: Program) -> None:
     assert not list(program.cwd.glob(".*.tmp"))
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_failed_verdict(program: Program) -> None:
     """Exit 1 means that it was judged and did not pass."""
     rest = Rest(snapshot={"submission_id": 1, "status": "completed", "final_status": "failed"})
@@ -177,7 +177,7 @@ def test_interrupted(program: Program) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_login_is_kept_in_a_private_file(program: Program) -> None:
     """A token of stdin is verified, kept, found again, and forgotten."""
 
@@ -198,7 +198,7 @@ def test_login_is_kept_in_a_private_file(program: Program) -> None:
         assert program("auth", "status", *at).returncode == 4
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @everywhere
 @pytest.mark.parametrize("words", [["serve"], ["test", "x.py"]], ids=" ".join)
 def test_judge_refuses(program: Program, words: Sequence[str]) -> None:
@@ -210,7 +210,7 @@ def test_judge_refuses(program: Program, words: Sequence[str]) -> None:
     assert "--server" in line["error"]["hint"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_completion_offers_names(program: Program) -> None:
     """What a command has seen is offered at TAB."""
     rest = Rest(

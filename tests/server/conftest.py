@@ -191,8 +191,7 @@ class Backends:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests marked `every_backend` with both databases and, if they start a server, with both buses.
 
-    A default run leaves out the latter: what they have in common with others is shown by those of the log, of Redis and
-    by `run/test_worker.py`.
+    A default run has SQLite and no Redis; what only PostgreSQL or Redis shows is tested with them there too.
     """
     parametrized = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if "backends" not in metafunc.fixturenames or "backends" in parametrized:
@@ -201,7 +200,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     in_ci: list[tuple[str, str]] = []
     if metafunc.definition.get_closest_marker("every_backend"):
         if "bus" not in metafunc.fixturenames:
-            chosen.append((_POSTGRES, "memory"))
+            in_ci.append((_POSTGRES, "memory"))
         elif os.environ.get("SUBCLI_TEST_BACKENDS"):
             chosen += [(_POSTGRES, "redis"), (_POSTGRES, "memory"), (_SQLITE, "redis")]
         else:

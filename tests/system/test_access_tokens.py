@@ -106,7 +106,7 @@ def test_ci_with_a_token_that_is_weeks_old(guarded: Served, run: Run, tmp_path: 
     assert "may only read" in printed
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_teacher_lists_and_reads(guarded: Served, run: Run, tmp_path: Path) -> None:
     """Everybody's submissions, with their users; a student is refused, and sees none of them."""
     ada, eve = ({"SUBCLI_TOKEN": token_of(guarded, name)} for name in ("ada", "eve"))

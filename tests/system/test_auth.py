@@ -157,7 +157,7 @@ async def test_foreign_submission_looks_absent(command: Commands, judge: Served,
     assert json.loads((await command("list", "--json", *at)).out)["submissions"] == []
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_wrong_password(command: Commands, judge: Served, tmp_path: Path) -> None:
     """Exit 4, and nothing is stored."""
     async with Terminal(command, "auth", "login", "--server", judge.url, "--user", "ada") as terminal:
@@ -169,7 +169,7 @@ async def test_wrong_password(command: Commands, judge: Served, tmp_path: Path) 
     assert not (tmp_path / "home/.config/subcli/logins.json").exists()
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_ctrl_c_at_password_prompt(command: Commands, judge: Served) -> None:
     """The command ends immediately, and the terminal echoes again."""
     async with Terminal(command, "auth", "login", "--server", judge.url, "--user", "ada") as terminal:
@@ -217,7 +217,7 @@ async def test_prompt_during_watch(command: Commands, judge: Served, problems: P
     assert PASSWORD not in terminal.raw.decode(errors="replace")
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_no_prompt_without_terminal(command: Commands, judge: Served) -> None:
     """Without a terminal, or with --no-input: exit 4 and the command to type."""
     refused = await command("watch", "1", "--server", judge.url, "--json")
@@ -261,7 +261,7 @@ def test_user_commands(run: Run, tmp_path: Path) -> None:
     assert run("user", "remove", "ada", *data).returncode == 5
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.long
 @pytest.mark.parametrize(
     "backend", ["keyrings.HangingKeyring", "keyring.backends.fail.Keyring", "keyring.backends.null.Keyring"]
@@ -277,7 +277,7 @@ async def test_unusable_keyring(command: Commands, backend: str) -> None:
     assert done.took < 45
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_no_secret_in_process_list(judge: Served, run: Run, env: dict[str, str]) -> None:
     """No command accepts a token or a password as an argument."""
     for words in (["auth", "login"], ["submit"], ["watch"], ["user", "add"], ["serve"]):

@@ -27,7 +27,7 @@ def complete(env: dict[str, str], *arguments: str, cwd: Path | None = None) -> s
     )
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_commands_fill_the_cache(server: Served, run: Run, env: dict[str, str], tmp_path: Path) -> None:
     """`problems`, `list` and `submit` store what they see, and TAB offers it without a request."""
     at = ("--server", server.url)
@@ -55,7 +55,7 @@ def test_no_request_is_sent(env: dict[str, str], tmp_path: Path) -> None:
             listening.accept()
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["ids", "profiles", "nonsense", ""])
 def test_completion_never_fails(env: dict[str, str], tmp_path: Path, kind: str) -> None:
     """No home, invalid TOML, an untrusted project: no candidates and no output."""

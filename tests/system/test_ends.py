@@ -210,7 +210,7 @@ async def test_pipe_closed_in_a_flood(command: Commands) -> None:
         assert err == b""
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("words", "code"),
     first(

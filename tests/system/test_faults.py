@@ -173,7 +173,7 @@ async def test_server_away_for_a_while(command: Commands) -> None:
 # -- giving up the socket ---------------------------------------------------------------------------
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_attempts_used_up_then_polling(command: Commands) -> None:
     """Once the attempts are used up REST is polled, stderr says so, and its verdict decides."""
     async with scripted(closing(1011, "broken"), rest=polled("passed", 2)) as server:

@@ -58,7 +58,7 @@ async def test_frame_over_one_mebibyte_is_refused(command: Commands) -> None:
     assert closes == [b"\x03\xf1"] * 2
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_frame_of_one_mebibyte_is_accepted(command: Commands) -> None:
     """A frame of exactly 1 MiB is read."""
 
@@ -173,7 +173,7 @@ async def test_duplicates_and_gaps(command: Commands) -> None:
     assert asked == ["1"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_unknown_type_and_verdict(command: Commands) -> None:
     """An unknown type passes through with all its fields; an unknown verdict counts as failed."""
 

@@ -147,7 +147,7 @@ async def test_completion_imports_less_than_help(command: Commands) -> None:
     assert not modules & (NEVER | NEVER_OURS | TALKING - {"logging"} | DRAWING | {"typer", "subcli.cli.app"})
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_json_draws_nothing(command: Commands) -> None:
     """With `--json` no screen is loaded, none of the server half, no TOML where there are no settings, no other
     command, and none of httpx's own command line."""
@@ -184,7 +184,7 @@ async def test_garbage_collector_runs_while_watching(command: Commands) -> None:
     assert b"collecting True" in errors
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_server_imports_only_what_it_uses(command: Commands) -> None:
     """With logins, on a new database: what it imports stays in memory for as long as it runs."""
     serving = await command.start(

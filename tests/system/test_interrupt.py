@@ -99,6 +99,7 @@ async def test_during_single_request(command: Commands) -> None:
     assert took_s < WITHIN_S
 
 
+@pytest.mark.thorough
 async def test_during_demo(command: Commands) -> None:
     """Its server ends with it, so no command to resume is suggested, and no address of a page is left behind."""
     process = await command.start("demo", "--plain")

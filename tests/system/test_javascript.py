@@ -30,7 +30,7 @@ def messages(process: subprocess.Popen[str]) -> list[dict[str, object]]:
     return [json.loads(line.removeprefix("JSON ")) for line in out.splitlines() if line.startswith("JSON ")]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_submission_watcher(server: Served, run: Run) -> None:
     """It receives every event and `complete`, live and if it connects after the end."""
     needs("node", shutil.which("node"))

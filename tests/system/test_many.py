@@ -306,6 +306,7 @@ async def test_output(command: Commands) -> None:
     assert told == ["output", {"type": "follow", "submissions": [position]}]
 
 
+@pytest.mark.thorough(measured=True)
 async def test_everybodys(command: Commands) -> None:
     """`--all` asks REST first, which says why it refuses, and names itself in the hint that resumes."""
     features = FEED | {"feed_all"}
@@ -320,7 +321,7 @@ async def test_everybodys(command: Commands) -> None:
         assert (await watch(command, server, "--all")).code == 6
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_real_server(held: Served, run: Run, follow: Callable[..., Lines], tmp_path: Path) -> None:
     """Our own server: what runs is watched together, what is submitted meanwhile joins, and each log is complete."""
     ours = ("--server", held.url)

@@ -26,7 +26,7 @@ from .terminal import until
 SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("schema.json").read_text()))
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_cancel(held: Served, run: Run) -> None:
     """`cancel` stops a queued or running submission; one with a verdict cannot be cancelled."""
     at = ("--server", held.url)

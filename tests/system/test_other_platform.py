@@ -149,7 +149,7 @@ async def test_status_error(command: Commands) -> None:
         assert "line 2" in done.out
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_failure_says_why(command: Commands) -> None:
     """`details.error` of a result is its message, over the socket and over REST."""
     async with running(command, OtherPlatform(failing=True)) as (_, subcli):
@@ -159,7 +159,7 @@ async def test_failure_says_why(command: Commands) -> None:
     assert "no leader after 5 s" in status.out
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_three_tests_called_basic(command: Commands) -> None:
     """Known by id on the socket, by their rows over REST: three tests, one of them failed, in each view and report."""
     platform = OtherPlatform(failing=True, basic=True, pace_s=0.05)

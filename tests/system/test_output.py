@@ -79,7 +79,7 @@ def printing(serve: Callable[..., Served], tmp_path: Path) -> Printing:
     return Printing(serve("--problems", str(problem.parent), "--sandbox", "none"), tmp_path)
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_lines_of_a_log_come_while_the_test_runs(printing: Printing, env: dict[str, str]) -> None:
     """`submit --logs` in a pipe: each line after where it was printed, as soon as it is printed."""
     words = [*SUBCLI, "submit", *printing.words, "--logs", "--plain"]
@@ -100,7 +100,7 @@ def test_lines_of_a_log_come_while_the_test_runs(printing: Printing, env: dict[s
     assert lines.index(printed[-1]) < lines.index(result)
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_json_has_the_messages(printing: Printing, follow: Callable[..., Lines], run: Run) -> None:
     """`--logs --json` passes them on as they come; another watch later gets them again, without `--logs` none."""
     watching = follow("submit", *printing.words, "--logs", "--json")
@@ -121,6 +121,7 @@ def test_json_has_the_messages(printing: Printing, follow: Callable[..., Lines],
         assert without.returncode == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("columns", [80, 200])
 async def test_live_pane(printing: Printing, command: Commands, columns: int) -> None:
     """`--logs` shows a pane below the tests, and ends by itself like every watch."""
@@ -188,7 +189,7 @@ async def test_output_is_resumed_after_a_cut(command: Commands) -> None:
     assert asked == [("output", None, None), ("output", "3", "2")]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_a_hundred_megabytes_pass_through(command: Commands) -> None:
     """`--json` and `--plain` hold no more than a reader needs, however much comes."""
     text = "x" * 40_000 + "\n"
@@ -227,7 +228,7 @@ PANES = """[...document.querySelectorAll('#printed > details')].map(
     pane => [pane.querySelector('summary').innerText, pane.open, pane.querySelector('pre').textContent])"""
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_page_shows_output(page: Page, printing: Printing, run: Run) -> None:
     """Only once somebody opens the pane, and then as it happens; a pane for the build, and one for each test."""
     done = await asyncio.to_thread(run, "submit", *printing.words, "--no-watch")

@@ -181,7 +181,7 @@ def test_schema_command(run: Run) -> None:
     jsonschema.Draft202012Validator.check_schema(build())
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_status_and_list(server: Served, run: Run, tmp_path: Path) -> None:
     """`status` and `list` print one valid object with --json, and exit 0 whatever the verdict."""
     at = ("--server", server.url)
@@ -203,7 +203,7 @@ def test_status_and_list(server: Served, run: Run, tmp_path: Path) -> None:
     assert run("watch", "-q", *at).stdout == "failed\n"
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_no_watch(server: Served, run: Run) -> None:
     """--no-watch ends after the submit: `submitted` is the last line, and -q prints only the id."""
     arguments = ("submit", str(LRU), "--problem", "lru-cache", "--no-watch")

@@ -113,7 +113,7 @@ async def test_github_job_with_hostile_server(command: Commands, tmp_path: Path)
 # -- JUnit XML, whatever happens --------------------------------------------------------------------
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_junit_without_verdict(command: Commands) -> None:
     """Timeout, refusal, no server, usage error, Ctrl-C: the file says so; the exit code is unchanged."""
     (command.cwd / "node.py").write_text("pass")
@@ -139,7 +139,7 @@ async def test_junit_without_verdict(command: Commands) -> None:
     assert (await error_of("submit", "node.py", *submit[4:], code=2)).startswith("usage: No problem given")
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_junit_when_interrupted(command: Commands) -> None:
     """Ctrl-C and SIGTERM during judging: the results so far, and the error."""
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):

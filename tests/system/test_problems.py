@@ -42,7 +42,7 @@ def test_list_and_show(server: Served, run: Run) -> None:
     assert run("problems", *at, "show", "leader-election", "-q").returncode == 0
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_init_then_submit(server: Served, run: Run, tmp_path: Path) -> None:
     """Plain `submit` works in the directory of `init` and below it; `init` never overwrites a file."""
     at = ("--server", server.url)

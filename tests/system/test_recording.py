@@ -12,7 +12,7 @@ from generate import recording
 from generate.screen_svg import Frame, Run, svg
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_picture_is_made_of_the_recording() -> None:
     """The committed picture is what the committed asciicast gives, and both end with the verdict."""
     cast = recording.parse(recording.CAST.read_text(encoding="utf-8"))

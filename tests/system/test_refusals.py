@@ -60,7 +60,7 @@ async def test_handshake_403_is_explained_by_rest(command: Commands, status: int
     assert len(server.connects) == 1
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_handshake_403_without_a_cause(command: Commands) -> None:
     """A handshake answered 403 although REST answers is retried, then REST is polled."""
     async with scripted(refusing(403), rest=polled("passed", 2)) as server:
@@ -96,7 +96,7 @@ async def test_close_4029(command: Commands) -> None:
     assert (again["code"], again["delay_s"]) == (4029, 4)
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_handshake_429(command: Commands) -> None:
     """After a handshake answered 429 the command waits as Retry-After says, in seconds or as a date."""
     async with scripted(refusing(429, Retry_After="3"), finish) as server:
@@ -190,7 +190,7 @@ async def test_proxy_without_websockets(command: Commands) -> None:
     assert proxy.asked("GET", "/api/submissions/1")
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_proxy_wants_credentials(command: Commands) -> None:
     """407 exits 6 without a retry, by socket and by REST; the credentials that were sent are not printed."""
     async with scripted(rest=lambda request: Answer(407, None, {"Proxy-Authenticate": "Basic"})) as proxy:

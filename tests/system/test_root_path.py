@@ -21,7 +21,7 @@ def below(serve: Callable[..., Served]) -> Served:
     return serve("--root-path", "/judge/")
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_prefix_in_every_url(below: Served, run: Run) -> None:
     """Whether the proxy passes the prefix on or takes it off, what is printed has it."""
     assert below.url.endswith("/judge")
@@ -38,7 +38,7 @@ def test_prefix_in_every_url(below: Served, run: Run) -> None:
     assert run("status", f"{below.url}/api/submissions/1", "-q").stdout == "passed\n"
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", ["/judge?x", "judge/../x", "/a b", "/%2e", "//ä"])
 def test_impossible_prefixes(run: Run, path: str) -> None:
     """2, and nothing is served."""

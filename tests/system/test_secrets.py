@@ -160,7 +160,7 @@ async def test_over_plain_http(command: Commands) -> None:
         assert "--insecure-http" in done.err
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_addresses_with_passwords(command: Commands) -> None:
     """A password in an address is not accepted, and not printed, however broken the address is."""
     word = CANARIES["proxy password"]
@@ -177,7 +177,7 @@ def always(answer: Answer, request: Request) -> Answer:
     return answer
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_proxies_that_fail(command: Commands) -> None:
     """A proxy that is away, that resets, or that answers nonsense: its credentials are sent and not printed."""
     user, word = CANARIES["proxy user"], CANARIES["proxy password"]
@@ -199,6 +199,7 @@ async def test_proxies_that_fail(command: Commands) -> None:
         assert proxy.requests[0].headers["proxy-authorization"] == f"Basic {basic}"
 
 
+@pytest.mark.thorough(measured=True)
 async def test_hostile_text_in_every_mode(command: Commands) -> None:
     """Close reasons, details, names, urls and statuses with escape sequences: visible in text, escaped in JSON."""
     evil = "\x1b]52;c;aGk=\x07\x9b2J\u202eevil\u200b[red]x[/x]"

@@ -196,7 +196,7 @@ async def test_non_blocking_stdin(command: Commands) -> None:
     assert b"second = 2" in posted[0]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["--json", "--plain"])
 @pytest.mark.parametrize(
     ("number", "code"), first(1, [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
@@ -214,7 +214,7 @@ async def test_signal_while_reader_has_stopped(
     assert b"subcli watch 1" in err
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("many", [20_000, 700], ids=["too much", "fits into our buffer"])
 async def test_timeout_while_reader_has_stopped(command: Commands, stopped: Pipe, many: int) -> None:
     """`--timeout` ends the program, also where the verdict is there and only its line was not read."""
@@ -254,7 +254,7 @@ async def test_signal_while_a_table_is_not_read(
     assert process.returncode == code, err
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_slow_reader_gets_everything_after_the_verdict(command: Commands, stopped: Pipe) -> None:
     """A verdict does not cut off what the reader has not read yet."""
     async with scripted(flood()) as server:
@@ -276,7 +276,7 @@ LOCALES = [
 ]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("env", first(1, LOCALES), ids=lambda env: next(iter(env.values())))
 async def test_json_is_utf_8_in_every_locale(command: Commands, env: dict[str, str]) -> None:
     """The names of tests arrive as they are, whatever the locale can show."""
@@ -288,7 +288,7 @@ async def test_json_is_utf_8_in_every_locale(command: Commands, env: dict[str, s
     assert name in done.out
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("env", first(2, LOCALES), ids=lambda env: next(iter(env.values())))
 @pytest.mark.parametrize("mode", first(1, ["--plain", "-q"]))
 async def test_people_see_what_the_locale_can_show(command: Commands, env: dict[str, str], mode: str) -> None:
@@ -304,7 +304,7 @@ async def test_people_see_what_the_locale_can_show(command: Commands, env: dict[
 # -- sizes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_impossible_widths_count_as_unset(command: Commands) -> None:
     """A table has the width of a pipe, and is not empty."""
     rows = [{"id": 17, "problem_id": "lru-cache", "status": "passed"}]
@@ -381,7 +381,7 @@ async def test_terminal_that_is_stopped(command: Commands) -> None:
 # -- servers ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_server_whose_log_nobody_reads(command: Commands, stopped: Pipe) -> None:
     """It goes on answering, and ends at a signal."""
     stopped.fill()

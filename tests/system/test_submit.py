@@ -70,7 +70,7 @@ async def test_post_without_answer_is_repeated_with_its_key(command: Commands) -
     assert 10 <= second.at - first.at <= 12.4 + done.allowance_s
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("features", [None, frozenset({"resume"})], ids=["no features", "resume"])
 @pytest.mark.parametrize("answer", [Answer(cut=True), Answer(502, {"detail": "bad gateway"})], ids=["cut", "502"])
 async def test_lost_post_without_idempotency(
@@ -166,7 +166,7 @@ async def test_accepted_answers(command: Commands, answer: Answer) -> None:
     assert done.lines[0]["url"] == f"{server.url}/submissions/1"
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [

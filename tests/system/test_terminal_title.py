@@ -37,7 +37,7 @@ async def written_after_title(command: Commands, *options: str, number: int | No
         return terminal.raw.rpartition(b"\x1b]2;subcli")[2]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_title_is_reset_by_an_interrupt(command: Commands) -> None:
     """Ctrl-C takes title and progress back."""
     assert UNDONE in await written_after_title(command, keys=b"\x03")

@@ -30,6 +30,7 @@ SCHEMA = jsonschema.Draft202012Validator(json.loads(files("subcli").joinpath("sc
 VIOLATION = "n1 voted twice in term 1: for itself and for n2"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.thorough)])
 async def test_ladder_on_a_terminal(
     command: Commands, failed: Served, columns: int, approved: Callable[[str, str], None]
@@ -193,7 +194,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.timeout(1200)
 def test_replay_of_many_seeds(serve: Callable[..., Served], run: Run, tmp_path: Path) -> None:
     """Each failing seed fails again in the same way, whatever the machine does: delays, losses, reordering, all."""
@@ -220,7 +221,7 @@ def test_replay_of_many_seeds(serve: Callable[..., Served], run: Run, tmp_path: 
     assert f"{count} of {count} failures are the same as in submission 1." in done.stderr
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_debug_a_node(command: Commands, failed: Served) -> None:
     """pdb stops the node of the schedule that failed at the line that is asked for, and the replay goes on."""
     words = ("test", "--replay", "1:Split Vote", "--debug-node", "n1", "--debugger", "pdb", "--server", failed.url)

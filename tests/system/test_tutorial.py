@@ -24,7 +24,7 @@ def failures(solution: Path) -> list[str]:
     return re.findall(r"^not ok \d+ (?:- )?(.*?)(?: #.*)?$", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_program_of_the_tutorial(tmp_path: Path) -> None:
     """As it stands, two tests fail, those that the page speaks of; with the lines of step 7, none does."""
     program, correction = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -116,7 +116,7 @@ async def test_machine_that_slept(command: Commands) -> None:
     assert server.gaps[0] <= done.allowance_s
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_handshake_timeout(command: Commands) -> None:
     """A handshake without an answer is given up after 10 s and tried again."""
     async with scripted(some(1), staying, finish) as server:

@@ -32,7 +32,7 @@ SHELLS = (
 )
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_wheel(tmp_path: Path) -> None:
     """After installation, `man subcli` finds its page, and `subcli completion` prints each script."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]

@@ -68,6 +68,7 @@ class Evidence:
     sites: tuple[Site, ...] = ()
     """Lines of the user's files, the most relevant first."""
     command: str = ""
+    """The command of a build, or the program that is missing."""
     language: str = ""
     limit: str = ""
     """The limit that was exceeded: time, submission_time, memory, processes, disk or left_behind."""

@@ -306,6 +306,14 @@ def test_results_for_people(judge: Judge, home: Path) -> None:
     assert [given["which"] for _, given in judge.asked] == ["best"] * 3
 
 
+def test_results_of_one_user(judge: Judge, home: Path) -> None:
+    """The counts are a sentence for one as well."""
+    judge.answer = lambda call, given: (200, {"problem": "lru", "results": ROWS[:1]})
+    here = captured(home)
+    assert results.run(Common(server=judge.url), here.streams, "lru") == 0
+    assert "1 of 1 passed, 1 has submitted" in here.out.getvalue()
+
+
 @pytest.mark.parametrize("as_csv", [False, True])
 def test_results_without_an_end(judge: Judge, home: Path, monkeypatch: pytest.MonkeyPatch, as_csv: bool) -> None:
     """A server that always has another page is not asked for ever, nor kept in memory."""

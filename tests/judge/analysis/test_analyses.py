@@ -125,7 +125,7 @@ async def test_assertion_that_compares_two_values(run: Run, tiny: MakeProblem, n
     assert "expected 5 and got 4" in judged.analysis["analysis"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_message_is_located_behind_its_helper(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """`send` prints every message; the line that is shown is the one that called it for this message."""
     tests = """
@@ -157,7 +157,7 @@ for line in sys.stdin:
     assert "Not x." in judged.analysis["analysis"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_field_of_the_wrong_type(run: Run, tiny: MakeProblem) -> None:
     """A test reads a field through the cluster; if it is invalid, the line that printed it is shown."""
     tests = """

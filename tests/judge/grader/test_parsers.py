@@ -217,7 +217,7 @@ def _go(*outputs: str, name: str = "T") -> str:
 _LONG = 2_000_000
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("parse", "text"),
     [

@@ -145,7 +145,7 @@ def _held(used: Modules, call: Callable[[], Any], check: Callable[[Any], bool]) 
         return False
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("attempt", FORGERIES)
 def test_nothing_is_forged(modules: Callable[..., Modules], attempt: str) -> None:
     """No comparison with data holds, and the judge's process neither ends nor loses its way."""

@@ -302,7 +302,7 @@ while True:
 """
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_program_that_never_ends_is_explained_alike_in_every_test(run: Run) -> None:
     """What earlier tests left is not counted as the program's processes; its stderr is shown."""
     judged = await run(load_problems()["lru-cache"], SPINNING)

@@ -100,7 +100,7 @@ async def test_javascript_is_judged_by_the_same_tests(election: Problem, solutio
     assert seen == ["passed"] * 4
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", ["python", pytest.param("javascript", marks=pytest.mark.thorough)])
 async def test_templates_start_and_fail_for_the_right_reason(run: Run, election: Problem, language: str) -> None:
     """A template is a node that answers and never leads."""

@@ -75,7 +75,7 @@ async def test_cpp_compiles_for_a_small_program(tiny: MakeProblem, starter: Star
     assert judged.verdict == "passed", judged.events
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_rust_compiles_for_a_small_program(run: Run, tiny: MakeProblem, rustc: str) -> None:
     """rustc aborts with less than 256 MB of address space."""
     language = RUST.replace("RUSTC", rustc)
@@ -84,7 +84,7 @@ async def test_rust_compiles_for_a_small_program(run: Run, tiny: MakeProblem, ru
     assert judged.verdict == "passed", judged.events
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_program_keeps_its_own_limit(tiny: MakeProblem, starter: Starter) -> None:
     """What a build may use, the program that it made may not."""
     language = SH.replace("time.sleep(20)", "time.sleep(0.3)").replace('"sh", "{source}"', '"{python}", "{source}"')
@@ -103,3 +103,4 @@ async def test_build_over_its_limit(tiny: MakeProblem, starter: Starter) -> None
     assert judged.verdict == "build_failed", judged.events
     assert judged.analysis["category"] == "memory"
     assert "more than the limit of 128 MB" in judged.analysis["error"]
+    assert judged.analysis["analysis"].startswith("The build needed more memory than it may use.")

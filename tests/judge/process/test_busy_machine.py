@@ -33,7 +33,7 @@ def busy_loops() -> Iterator[None]:
         loop.wait()
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_start_of_the_tests_is_not_the_solutions_time(run: Run, tiny: MakeProblem) -> None:
     """Test programs that compute for longer than the limit before they start the solution."""
     slow = f"import time\nwhile time.process_time() < 1.5: pass\n{TESTS}"
@@ -51,7 +51,7 @@ async def test_time_of_the_build_is_not_the_tests(run: Run, tiny: MakeProblem) -
     assert judged.verdict == "passed", judged.events
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", ["", 'build = ["sleep", "60"]\n'], ids=["test", "build"])
 async def test_a_time_out_is_told_to_the_judges_caller(run: Run, tiny: MakeProblem, language: str) -> None:
     """It alone knows what else is judged; a verdict that has nothing to do with time does not say a word about it."""

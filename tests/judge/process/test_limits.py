@@ -16,7 +16,7 @@ def nothing_is_left(below: Below) -> Iterator[None]:
     assert below() == []
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_endless_loop(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """It fails because an answer is missing, long before the test's time is up, with the line that was running."""
     source = node("def work():\n    while True:\n        x = 1\n", init="work()")
@@ -38,7 +38,7 @@ async def test_endless_loop_without_a_shim(run: Run, tiny: MakeProblem) -> None:
     assert "did not answer with init_ok" in judged.analysis["error"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_slow_answers_exceed_the_time_of_the_test(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """Every answer comes in time, but together they take too long."""
     judged = await run(
@@ -67,7 +67,7 @@ def test_n(make_cluster, n):
     assert summary["passed"] + summary["failed"] + summary["skipped"] == 9
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_failed_allocation(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """The allocation fails, and the traceback names its line."""
     source = node("kept = []\ndef fill():\n    while True:\n        kept.append(bytearray(1_000_000))\n", tick="fill()")
@@ -97,7 +97,7 @@ async def test_memory_of_all_processes_together(run: Run, tiny: MakeProblem, nod
     assert "more than the limit of 128 MB" in judged.analysis["error"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_exceeded_limit_shows_where_the_solution_was(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """What the solution wrote to stderr before it was killed stays, and the line that it names is located."""
     start = "import time, traceback\ndef work():\n    traceback.print_stack()\n    time.sleep(60)\n"
@@ -109,7 +109,7 @@ async def test_exceeded_limit_shows_where_the_solution_was(run: Run, tiny: MakeP
     assert "> 3      traceback.print_stack()" in judged.analysis["analysis"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_limit_of_one_test_does_not_reach_the_next(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """A test that exceeded its time fails alone."""
     tests = """
@@ -140,7 +140,7 @@ async def test_files_of_a_run_are_not_counted_as_those_of_a_build(run: Run, tiny
     assert judged.verdict == "passed"
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_fault_of_the_test_stays_one_beyond_a_limit(run: Run, tiny: MakeProblem, node: MakeNode) -> None:
     """A limit that was exceeded as well does not make the solution guilty of an exception in the test."""
     tests = """
@@ -165,7 +165,7 @@ async def test_exceeded_limit_of_a_build_keeps_what_it_printed(run: Run, tiny: M
     assert judged.analysis["location"] == {"file": "x.sh", "line": 2}
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 async def test_output_limit(run: Run, tiny: MakeProblem, node: MakeNode, stream: str) -> None:
     """The solution is stopped at the limit, what is shown is cut, and no event is large."""
@@ -222,6 +222,7 @@ async def test_time_limit_of_a_build(run: Run, tiny: MakeProblem) -> None:
     judged = await run(tiny(limits="build_seconds = 0.5", language=language), "echo start; sleep 60 & wait", "sh")
     assert judged.verdict == "build_failed"
     assert judged.analysis["category"] == "timeout"
+    assert judged.analysis["analysis"].startswith("The build was still running after")
     assert judged.events[1]["detail"] == "start\n"
 
 

@@ -133,7 +133,7 @@ async def test_conftest_that_fails_says_why(tiny: MakeProblem, node: MakeNode) -
     assert "the author broke it" in str(analysis["analysis"])
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_directories_are_removed(
     run: Run, tiny: MakeProblem, node: MakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ async def test_a_flood_is_cut_with_a_marker(tmp_path: Path) -> None:
     assert "not shown ...]\n" in printed(events)
 
 
+@pytest.mark.thorough(measured=True)
 async def test_nodes_print_before_their_test_ends(tiny: MakeProblem, node: MakeNode, tmp_path: Path) -> None:
     """What each node of a cluster writes to stderr, with its name."""
     gate = tmp_path / "gate"

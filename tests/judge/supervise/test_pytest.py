@@ -91,7 +91,7 @@ async def test_outcomes_of_pytest(run: Run, tiny: MakeProblem, node: MakeNode) -
     ]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize("fixture", ["broken_setup", "broken_teardown"])
 async def test_fixture_that_raises_is_the_judges_fault(
     run: Run, tiny: MakeProblem, node: MakeNode, fixture: str
@@ -111,7 +111,7 @@ async def test_problem_without_tests_is_the_judges_fault(run: Run, tiny: MakePro
     assert judged.analysis["category"] == "judge_error"
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_half_a_surrogate_pair_in_a_message(run: Run, tiny: MakeProblem) -> None:
     """JSON may carry what UTF-8 cannot: the solution fails, and not the judge."""
     tests = """

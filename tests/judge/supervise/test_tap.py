@@ -466,7 +466,7 @@ run.kill()
     assert judged.verdict == "passed", judged.events
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_stderr_is_shown_where_the_author_drops_it(run: Run, tiny: MakeProblem) -> None:
     """With the test whose run wrote it, even if the command kills the solution at once; not with one that passed."""
     tests = """

@@ -38,7 +38,7 @@ def users(engine: Engine, clock: Clock) -> Users:
     return Users(engine, clock)
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_one_name_in_every_spelling(users: Users) -> None:
     """A user is found by any of them, keeps the first, and nobody else gets the name."""
     users.add("Ada", "hash")

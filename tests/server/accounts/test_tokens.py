@@ -26,8 +26,6 @@ from tests.server.accounts.forgery import claims_of, forged, malformed, part_of,
 from tests.server.clock import Clock
 from tests.server.conftest import KEY
 
-pytestmark = pytest.mark.every_backend
-
 
 async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
     async with asyncio.timeout(HANG_S):
@@ -44,7 +42,7 @@ async def ask(live: Any, token: str) -> httpx.Response:
     return response
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_forged_tokens_over_rest(guarded: Any, subtests: pytest.Subtests) -> None:
     """Every forged or stale token is 401 with a sentence, and never 500."""
     good = guarded.http.headers["Authorization"].removeprefix("Bearer ")
@@ -63,6 +61,7 @@ async def test_forged_tokens_over_rest(guarded: Any, subtests: pytest.Subtests) 
     assert tried >= 50
 
 
+@pytest.mark.thorough
 async def test_forged_tokens_on_the_socket(guarded: Any, subtests: pytest.Subtests) -> None:
     """The same tokens in `?token=` are accept-then-close 4003 with a short reason."""
     submission_id = await guarded.submit()
@@ -173,7 +172,7 @@ async def test_stale_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> No
             assert (await closed(await guarded.watch(submission_id, f"?token={token}")))[0] == 4003
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_malformed_watch_tokens(guarded: Any, subtests: pytest.Subtests) -> None:
     """Every claim has one type and a range, whoever signed it; a submission of `true` is not the first one."""
     submission_id = await guarded.submit()
@@ -211,7 +210,7 @@ async def test_token_given_twice_in_the_query(guarded: Any) -> None:
     assert await closed(watcher) == (4003, "two tokens")
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_token_expires_during_a_watch(start: Callable[..., Any]) -> None:
     """The socket is closed with 4003, whether an access token or a watch token opened it."""
     async with start(auth=True, access_token_s=3, leeway_s=0) as live:

@@ -36,7 +36,7 @@ async def two_users(live: Any) -> tuple[int, int, int]:
     return ended, running, running + 1000
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_rest_hides_foreign_submissions(guarded: Any, subtests: pytest.Subtests) -> None:
     """Status, headers and body are the same as for an unknown id."""
     ended, running, absent = await two_users(guarded)

@@ -22,8 +22,6 @@ from tests.hang import HANG_S
 from tests.server.gateway.test_feed import Feed, feed
 from tests.server.pages.test_pages import rows
 
-pytestmark = pytest.mark.every_backend
-
 ALLOWED = {
     Action.SUBMIT: {Credential.LOGIN, Credential.SUBMIT},
     Action.READ_OWN: set(Credential),

@@ -20,8 +20,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from subcli.server.accounts.permissions import Role
 from tests.hang import HANG_S
 
-pytestmark = pytest.mark.every_backend
-
 _MOST_HARMFUL: Final = ("NUL", "digits")
 
 

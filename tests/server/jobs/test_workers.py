@@ -91,7 +91,7 @@ async def test_a_failing_judge_gives_the_verdict_error_at_its_third_try(
         assert "judge" in events[-2]["detail"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "last",
     [
@@ -817,7 +817,7 @@ async def test_a_submission_that_kills_its_workers_gets_the_verdict_error(workbe
     assert "3 times" in workbench.events(submission_id)[-2]["detail"]
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_many_submissions_and_several_workers(workbench: Bench) -> None:
     """Each of forty submissions is judged once by one of four workers."""
     judged: list[str] = []
@@ -1050,7 +1050,7 @@ async def test_a_stopping_worker_hands_its_submission_over(workbench: Bench, mon
         await workbench.until(lambda: workbench.verdict(submission_id) == "passed")
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_positions_are_right_with_several_workers(workbench: Bench) -> None:
     """With two workers of two, each waiting submission is told each position once, counting down to 1."""
     release = asyncio.Event()

@@ -139,7 +139,7 @@ def bus(redis_server: RedisServer, context: ssl.SSLContext, authority: Path) -> 
         admin.acl_deluser(USER)
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_server_over_tls(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     """A submission is judged and watched as ever, with Redis in use; no password is logged."""
     async with start() as live:

@@ -103,7 +103,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         process.kill()
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_restart_after_kill_9(serve: Callable[..., Process]) -> None:
     """After kill -9 the submission is judged again: one log without gaps or repeats, and one verdict."""
     server = serve()
@@ -127,6 +127,7 @@ async def test_restart_after_kill_9(serve: Callable[..., Process]) -> None:
     assert "again" in again["detail"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sig", first(1, [signal.SIGTERM, signal.SIGINT]))
 async def test_signal_stops_the_server_cleanly(serve: Callable[..., Process], sig: signal.Signals) -> None:
     """SIGTERM and SIGINT: watchers get 1012, the exit code is 0, and the submission is kept."""
@@ -149,7 +150,7 @@ async def test_signal_stops_the_server_cleanly(serve: Callable[..., Process], si
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 async def test_stops_with_stdin(serve: Callable[..., Process]) -> None:
     """The end of standard input stops the server cleanly."""
     server = serve(0, "stdin")

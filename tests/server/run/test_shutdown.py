@@ -236,7 +236,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         one.process.communicate()
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_second_signal_ends_the_process(serve: Callable[..., Process]) -> None:
     """The second signal does not wait for watchers."""
     server = serve("closing_per_s=0.01", "closing_s=40", "deadline_s=60")

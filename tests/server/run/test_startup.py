@@ -48,7 +48,7 @@ def test_another_key_is_accepted(tmp_path: Path) -> None:
         accepted_key(tmp_path, None)
 
 
-@pytest.mark.thorough(measured=True)
+@pytest.mark.thorough
 def test_parallel_starts_share_one_key(tmp_path: Path) -> None:
     """Four processes that start without a key end up with the same one."""
     program = (

@@ -11,6 +11,11 @@ from subcli.judge.evidence import Evidence
 
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|JavaScript heap out of memory|Cannot allocate memory")
 _NEARLY = 0.85
+_ENDLESS_BUILD = (
+    "Most often a template or a macro expands without end, something large is computed while compiling, or what is "
+    "included never ends."
+)
+_BUILD_HERE = ("Build it on your own machine, and watch how long it takes and how much memory it uses.",)
 _FILE_TOO_LARGE = re.compile(r"File too large|EFBIG")
 
 
@@ -18,6 +23,12 @@ def too_slow(evidence: Evidence, context: Context) -> Finding | None:
     """A test, a build or the submission as a whole took too long."""
     if evidence.kind != "limit" or evidence.limit not in ("time", "submission_time"):
         return None
+    if evidence.command:
+        return Finding(
+            category="timeout",
+            analysis=f"The build was still running after {evidence.seconds:g} s and was killed. {_ENDLESS_BUILD}",
+            suggestions=_BUILD_HERE,
+        )
     return Finding(
         category="timeout",
         analysis=f"It was still running after {evidence.seconds:g} s and was killed. Most often a loop does not end, "
@@ -71,6 +82,12 @@ def too_much_memory(evidence: Evidence, context: Context) -> Finding | None:
     )
     if not by_watchdog and not said and not at_the_limit:
         return None
+    if evidence.command:
+        return Finding(
+            category="memory",
+            analysis=f"The build needed more memory than it may use. {_ENDLESS_BUILD}",
+            suggestions=_BUILD_HERE,
+        )
     if at_the_limit:
         return Finding(
             category="memory",

@@ -60,10 +60,10 @@ def _memory(limits: ResourceLimits, usage: Usage) -> Evidence | None:
 
 
 def over_limit(exceeded: Evidence, found: Evidence | None) -> Evidence:
-    """The exceeded limit, which explains what the test saw, with the node, lines and stderr that the test saw."""
+    """The exceeded limit, which explains what the test or build saw, with the node, lines and output that it saw."""
     if found is None:
         return exceeded
-    return replace(exceeded, node=found.node, sites=found.sites, stderr=found.stderr)
+    return replace(exceeded, node=found.node, sites=found.sites, stderr=found.stderr, command=found.command)
 
 
 def left_behind(count: int, found: Evidence | None) -> Evidence:

@@ -89,7 +89,8 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> list[Line]:
     passed = sum(row.get("verdict") == "passed" for row in rows)
     tried = sum(bool(row.get("attempts")) for row in rows)
     unfinished = int(sum(_number(row, "unfinished") or 0 for row in rows))
-    lines = [Line(f"{passed:,} of {len(rows):,} passed, {tried:,} have submitted", DIM)]
+    have = "has" if tried == 1 else "have"
+    lines = [Line(f"{passed:,} of {len(rows):,} passed, {tried:,} {have} submitted", DIM)]
     if unfinished:
         word = "submission has" if unfinished == 1 else "submissions have"
         lines.append(Line(f"{unfinished:,} {word} no verdict yet: the results may change", DIM))
