@@ -40,7 +40,7 @@ def measure() -> Table:
         digits=0,
         remarks=(
             "After each test the judge looks for processes that the test left behind. Usually two lists of children "
-            "in `/proc`, of pytest and of the supervisor, prove that there are none; otherwise it scans all "
-            "processes of the machine. Each submission has its own supervisor as well, a fork of one template."
+            "in `/proc`, of pytest and of the supervisor, prove that there are none; otherwise it follows the lists of "
+            "all that is below. Each submission has its own supervisor as well, a fork of one template."
         ),
     )
