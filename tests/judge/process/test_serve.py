@@ -175,6 +175,18 @@ def test_solution_that_writes_too_much_is_killed(place: Path, stream: int, ways:
     assert (code, is_flood) == (b"-9", b"1")
 
 
+def test_too_much_that_nobody_reads_is_too_much(place: Path) -> None:
+    """What is kept of stderr is bounded, even if it cannot be passed on."""
+    script = "import os, time\nfor _ in range(9): os.write(2, b'x' * 60_000); os.write(1, b'y')\ntime.sleep(600)"
+    with serving(place, *PYTHON, script, **SPAWNED) as server, open(os.devnull, "wb") as nowhere:
+        reading, writing = os.pipe()
+        server.start(1, stdout=nowhere.fileno(), stderr=writing)
+        code, _, _, is_flood = server.take(b"ended", 1)
+        os.close(reading)
+        os.close(writing)
+    assert (code, is_flood) == (b"-9", b"1")
+
+
 @BOTH
 def test_run_that_is_dropped(place: Path, ways: dict[str, object]) -> None:
     """Its solution is killed, its streams end, and nothing is told of it; what it wrote to stderr is kept."""

@@ -95,7 +95,10 @@ class Stream:
         """Keep what the solution has written so far."""
         while not self._is_done and self._total <= self._limit and self._read():
             continue
-        if not self._is_done and self._unsent:
+        if not self._is_done and self._total > self._limit:
+            self._finish()
+            self._on_excess()
+        elif not self._is_done and self._unsent:
             self._await_room()
 
     @property
