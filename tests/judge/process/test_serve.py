@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from subcli.judge.process.confine import NICENESS
 from subcli.judge.process.starter import CONFINING, SERVE
 from tests.hang import HANG_S
 from tests.judge.process.test_launch import PYTHON, place, plan
@@ -104,7 +105,8 @@ def test_solution_gets_what_the_plan_says(place: Path, ways: dict[str, object]) 
         (code, *_), output, errors = ran(server, 7, "two words")
         facts, ids, ignored = output.decode().splitlines()
         assert (code, errors) == (0, b"")
-        assert facts == f"two words,in the plan,none,{place / 'work'},196,196,5"
+        niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19)
+        assert facts == f"two words,in the plan,none,{place / 'work'},196,196,{niceness}"
         assert ids.split() == [str(server.pids[7])] * 2
         kept = int(ignored.split()[1], 16)
         assert not [each for each in (signal.SIGPIPE, signal.SIGXFSZ) if kept & 1 << each - 1]
