@@ -8,6 +8,7 @@ of each run, by contender, in turns.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -82,7 +83,9 @@ def judged(root: Path) -> float:
 
 
 def _arguments(root: Path) -> list[str]:
-    return ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={root / 'tests'}", str(root / "tests")]
+    # Or pytest would look at all that lies beside the problem, in the directory of temporary files.
+    inside = [f"--{name}={root / 'tests'}" for name in ("rootdir", "confcutdir")]
+    return ["-q", "-p", "no:cacheprovider", "-c", os.devnull, *inside, str(root / "tests")]
 
 
 def in_fork(root: Path) -> float:
@@ -109,6 +112,9 @@ def main() -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in _pytest.config.default_plugins:
         import_module(f"_pytest.{name}")
+    # As the judge does: a collection in a fork would look at all that was imported.
+    gc.collect()
+    gc.freeze()
     took: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         problems = {total: made(Path(folder) / str(total), total) for total in (1, MANY + 1)}
