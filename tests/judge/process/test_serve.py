@@ -179,7 +179,11 @@ def test_solution_that_writes_too_much_is_killed(place: Path, stream: int, ways:
 
 def test_too_much_that_nobody_reads_is_too_much(place: Path) -> None:
     """What is kept of stderr is bounded, even if it cannot be passed on."""
-    script = "import os, time\nfor size in (60, 30, 30, 30, 30): os.write(2, b'x' * 1000 * size); os.write(1, b'y')\ntime.sleep(600)"
+    script = (
+        "import os, time\n"
+        "for size in (60, 30, 30, 30, 30): os.write(2, b'x' * 1000 * size); os.write(1, b'y')\n"
+        "time.sleep(600)"
+    )
     with serving(place, *PYTHON, script, **SPAWNED) as server, open(os.devnull, "wb") as nowhere:
         reading, writing = os.pipe()
         server.start(1, stdout=nowhere.fileno(), stderr=writing)
