@@ -18,12 +18,14 @@ from urllib.parse import urlsplit
 
 ATTACKERS: Final = 200
 NETWORK: Final = "10.77.0.0/16"
+PROXY: Final = "127.0.0.1"
+PROXIED: Final = "proxied"
 ADDRESSES: Final[dict[str, Callable[[int], str]]] = {
     "one": lambda _number: "10.77.0.2",
     "many": lambda number: f"10.77.1.{number + 1}",
-    "proxied": lambda number: f"127.0.1.{number + 1}",
+    PROXIED: lambda number: f"10.77.1.{number + 1}",
 }
-"""Of the attackers, by number: of `NETWORK`, or as behind a proxy, where every connection counts as a client."""
+"""Of the attackers, by number, all in `NETWORK`; `PROXIED` are those that a proxy forwards."""
 _FORM: Final = "Content-Type: application/x-www-form-urlencoded\r\n"
 _HANDSHAKE: Final = (
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -39,14 +41,16 @@ class Attacker:
         port: of the server.
         number: from 0 up.
         address: to connect from.
+        is_proxied: whether a proxy connects, and says that this is the address.
         token: of a user who may log in, and attacks.
         done: counts the answers by status, and what else happened.
     """
 
-    def __init__(self, port: int, number: int, address: str, token: str, done: Counter[str]) -> None:
+    def __init__(self, port: int, number: int, address: str, is_proxied: bool, token: str, done: Counter[str]) -> None:
         self._port = port
         self.number = number
-        self._address = address
+        self._address = PROXY if is_proxied else address
+        self._common = "Host: 127.0.0.1\r\n" + (f"X-Forwarded-For: {address}\r\n" if is_proxied else "")
         self.token = token
         self._done = done
         self.reader: asyncio.StreamReader
@@ -65,10 +69,14 @@ class Attacker:
             self._done["connections lost"] += 1
             await asyncio.sleep(0.01)
 
+    def head(self, method: str, path: str, more: str = "") -> bytes:
+        """The head of a request without the empty line at its end."""
+        return f"{method} {path} HTTP/1.1\r\n{self._common}{more}".encode()
+
     async def ask(self, method: str, path: str, more: str = "", body: str = "") -> None:
         """Send a request and read its answer."""
-        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}Content-Length: {len(body)}\r\n\r\n"
-        self.writer.write((head + body).encode())
+        head = self.head(method, path, f"{more}Content-Length: {len(body)}\r\n\r\n")
+        self.writer.write(head + body.encode())
         answer = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         self._done[answer[9:12].decode()] += 1
         length = answer.partition(b"content-length:")[2].partition(b"\r\n")[0]
@@ -90,7 +98,7 @@ async def _half_open(each: Attacker) -> None:
 
 
 async def _slow_heads(each: Attacker) -> None:
-    each.writer.write(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+    each.writer.write(each.head("GET", "/healthz", "X-Slow: "))
     while not each.reader.at_eof():
         each.writer.write(b"x")
         await each.writer.drain()
@@ -98,7 +106,7 @@ async def _slow_heads(each: Attacker) -> None:
 
 
 async def _slow_bodies(each: Attacker) -> None:
-    each.writer.write(b"POST /api/submissions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n")
+    each.writer.write(each.head("POST", "/api/submissions", "Content-Length: 100000\r\n\r\n"))
     while not each.reader.at_eof():
         each.writer.write(b" ")
         await each.writer.drain()
@@ -110,18 +118,17 @@ async def _big_bodies(each: Attacker) -> None:
 
 
 async def _unread(each: Attacker) -> None:
-    each.writer.write(b"GET /static/swagger-ui-bundle.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 4)
+    each.writer.write(each.head("GET", "/static/swagger-ui-bundle.js", "\r\n") * 4)
     await asyncio.sleep(3600)
 
 
 async def _pipelined(each: Attacker) -> None:
-    each.writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 500)
+    each.writer.write(each.head("GET", "/healthz", "\r\n") * 500)
     await each.stay()
 
 
 async def _sockets(each: Attacker) -> None:
-    path = f"/ws/submissions/1?token={each.token}"
-    each.writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{_HANDSHAKE}\r\n".encode())
+    each.writer.write(each.head("GET", f"/ws/submissions/1?token={each.token}", f"{_HANDSHAKE}\r\n"))
     await each.stay()
 
 
@@ -171,7 +178,9 @@ async def main(url: str, flood: str, addresses: str, token: str, core: str) -> N
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(0, ended.set)
     tasks = [
-        asyncio.create_task(Attacker(port, n, ADDRESSES[addresses](n), token, done).run(FLOODS[flood]))
+        asyncio.create_task(
+            Attacker(port, n, ADDRESSES[addresses](n), addresses == PROXIED, token, done).run(FLOODS[flood])
+        )
         for n in range(ATTACKERS)
     ]
     print("attacking", flush=True)

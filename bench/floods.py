@@ -1,11 +1,12 @@
 """Does a user get a verdict while others flood the server? `python -m bench.floods`
 
-A server with logins and its worker, and 200 attackers who do each flood in turn, from one address and from one each.
-How long it takes an honest user from the submit to the verdict, by turns while the attackers are stopped and while they
-attack, because a machine that others use as well is not always as quick: the medians, of which the second must be at
-most twice the first. The attackers have a core of their own, because they are other machines; the server, its judge and
-the honest user share another. All of it runs in a network namespace, where the attackers have addresses that are not
-loopback: those are a proxy's, and its connections are not limited by network.
+A server with logins and its worker, and 200 attackers who do each flood in turn, from one address, from one each, and
+from one each through the proxy that everybody uses. How long it takes an honest user from the submit to the verdict, by
+turns while the attackers are stopped and while they attack, because a machine that others use as well is not always as
+quick: the medians, of which the second must be at most twice the first. The attackers have a core of their own, because
+they are other machines; the server, its judge and the honest user share another. All of it runs in a network namespace,
+where the attackers have addresses that are not loopback: those are a proxy's, and its connections are not limited by
+network.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ from typing import Final
 import httpx
 from websockets.sync.client import connect
 
-from bench.attackers import ADDRESSES, FLOODS, NETWORK
+from bench.attackers import ADDRESSES, FLOODS, NETWORK, PROXIED, PROXY
 from bench.herd.sums import PROBLEM, SOLUTIONS, TESTS
 
 AT_MOST: Final = 2.0
 """How many times as long a verdict may take meanwhile."""
 WARM_UP_S: Final = 3.0
 TURN_S: Final = 1.0
-"""How long they have attacked, or have been stopped, when the honest user submits."""
+"""How long they have attacked when the honest user submits."""
+_LOOK_S: Final = 0.5
+_IDLE: Final = 0.1
+"""The share of a processor that a server uses, at most, when it has answered what they had asked."""
+_LOOKS: Final = 20
 _ADDRESS: Final = "10.77.0.1"
 _PASSWORD: Final = "correct horse"
 _SUBCLI: Final = (sys.executable, "-m", "subcli")
@@ -42,12 +47,21 @@ _IN_NAMESPACE: Final = f'ip link set lo up && ip addr add {NETWORK} dev lo && BE
 
 
 class User:
-    """An honest user, or the one whose token the attackers have."""
+    """An honest user, or the one whose token the attackers have.
 
-    def __init__(self, url: str, name: str) -> None:
+    Args:
+        is_proxied: whether the user comes through a proxy.
+    """
+
+    def __init__(self, url: str, name: str, *, is_proxied: bool = False) -> None:
         self._url = url
+        self._address = PROXY if is_proxied else _ADDRESS
+        self._forwarded = {"X-Forwarded-For": _ADDRESS} if is_proxied else {}
         self._http = httpx.Client(
-            base_url=f"{url}/api", timeout=120, transport=httpx.HTTPTransport(local_address=_ADDRESS, trust_env=False)
+            base_url=f"{url}/api",
+            timeout=120,
+            headers=self._forwarded,
+            transport=httpx.HTTPTransport(local_address=self._address, trust_env=False),
         )
         grant = {"grant_type": "password", "username": name, "password": _PASSWORD}
         self.token = str(self._http.post("/auth/token", data=grant).raise_for_status().json()["access_token"])
@@ -59,7 +73,13 @@ class User:
         body = {"problem": "sums", "language": "python", "source_code": SOLUTIONS["right"][0]}
         number = self._http.post("/submissions", json=body).raise_for_status().json()["id"]
         address = f"{self._url.replace('http', 'ws', 1)}/ws/submissions/{number}?token={self.token}"
-        with connect(address, open_timeout=60, proxy=None, source_address=(_ADDRESS, 0)) as socket:
+        with connect(
+            address,
+            open_timeout=60,
+            proxy=None,
+            source_address=(self._address, 0),
+            additional_headers=self._forwarded,
+        ) as socket:
             for text in socket:
                 event = json.loads(text)
                 if event["type"] == "complete":
@@ -80,8 +100,8 @@ def _make_problem(folder: Path) -> Path:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
-    """A server with the users ada and mallory. Yields its URL."""
+def _server() -> Iterator[tuple[str, int]]:
+    """A server with the users ada and mallory. Yields its URL, and its process."""
     with tempfile.TemporaryDirectory(prefix="subcli-floods-") as directory:
         problems = _make_problem(Path(directory))
         data = ("--data-dir", str(Path(directory) / "data"))
@@ -95,7 +115,7 @@ def _server() -> Iterator[str]:
         ) as process:
             assert process.stdout is not None
             assert process.stdin is not None
-            yield str(json.loads(process.stdout.readline())["url"])
+            yield str(json.loads(process.stdout.readline())["url"]), process.pid
             process.stdin.close()
 
 
@@ -115,14 +135,30 @@ def _flood(
         done.update(json.loads(process.stdout.readline()))
 
 
-def _in_turn(user: User, attackers: subprocess.Popen[bytes], times: int) -> tuple[float, float]:
+def _processor_s(process: int) -> float:
+    """The processor time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _wait_until_idle(process: int) -> None:
+    """Wait until a server has answered what was asked before, as well as that can be seen."""
+    used_s = _processor_s(process)
+    for _ in range(_LOOKS):
+        time.sleep(_LOOK_S)
+        before_s, used_s = used_s, _processor_s(process)
+        if used_s - before_s <= _IDLE * _LOOK_S:
+            return
+
+
+def _in_turn(user: User, server: int, attackers: subprocess.Popen[bytes], times: int) -> tuple[float, float]:
     """The user's median times while the attackers are stopped, and while they attack."""
     quiet, meanwhile = [], []
     for _ in range(times):
         meanwhile.append(user.seconds())
         attackers.send_signal(signal.SIGSTOP)
         try:
-            time.sleep(TURN_S)
+            _wait_until_idle(server)
             quiet.append(user.seconds())
         finally:
             attackers.send_signal(signal.SIGCONT)
@@ -134,7 +170,7 @@ def main() -> int:
     """Measure, and print a row for each flood. Returns 1 if one of them makes an honest user wait too long."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--submissions", type=int, default=7, help="of the honest user, in each flood")
-    parser.add_argument("--addresses", choices=list(ADDRESSES), action="append", help="default: one, many")
+    parser.add_argument("--addresses", choices=list(ADDRESSES), action="append", help="default: all")
     parser.add_argument("--flood", choices=list(FLOODS), action="append", help="default: all")
     words = parser.parse_args()
     if "BENCH_IN_NAMESPACE" not in os.environ:
@@ -144,25 +180,24 @@ def main() -> int:
     ours, theirs = sorted(os.sched_getaffinity(0))[:2]
     os.sched_setaffinity(0, {ours})
     too_long = 0
-    with _server() as url:
-        ada, mallory = User(url, "ada"), User(url, "mallory")
-        mallory.seconds()
-        ada.seconds()
-        print("| flood | addresses | stopped | meanwhile | times as long | what the attackers got |", flush=True)
-        print("|---|---|---|---|---|---|", flush=True)
+    with _server() as (url, server):
+        for name in ("mallory", "ada"):
+            User(url, name).seconds()
+        print("| flood | addresses | stopped | meanwhile | times as long | load | what the attackers got |", flush=True)
+        print("|---|---|---|---|---|---|---|", flush=True)
         for name in words.flood or FLOODS:
-            for addresses in words.addresses or ("one", "many"):
+            for addresses in words.addresses or ADDRESSES:
+                # Anew for each row: their tokens are valid for 15 minutes.
+                ada, mallory = User(url, "ada", is_proxied=addresses == PROXIED), User(url, "mallory")
                 done: dict[str, int] = {}
                 began = time.perf_counter()
                 with _flood(url, name, addresses, mallory.token, theirs, done) as attackers:
-                    quiet, took = _in_turn(ada, attackers, words.submissions)
+                    quiet, took = _in_turn(ada, server, attackers, words.submissions)
                 lasted = time.perf_counter() - began
                 too_long += took > AT_MOST * quiet
                 rates = ", ".join(f"{what}: {count / lasted:.0f}/s" for what, count in sorted(done.items()))
-                print(
-                    f"| {name} | {addresses} | {quiet:.2f} s | {took:.2f} s | {took / quiet:.1f} | {rates} |",
-                    flush=True,
-                )
+                times = f"{quiet:.2f} s | {took:.2f} s | {took / quiet:.1f}"
+                print(f"| {name} | {addresses} | {times} | {os.getloadavg()[0]:.1f} | {rates} |", flush=True)
     return int(too_long > 0)
 
 

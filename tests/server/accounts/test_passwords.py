@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from argon2 import PasswordHasher, extract_parameters
 
 from subcli.server.accounts.passwords import PasswordError, Passwords
 from subcli.server.settings import PasswordCost
@@ -58,3 +59,30 @@ def test_hash_has_the_cost_that_was_chosen() -> None:
     assert stored.startswith("$argon2id$v=19$m=32,t=2,p=3$")
     assert (old.is_outdated(stored), new.is_outdated(stored)) == (True, False)
     assert old.verify("a password", stored)
+
+
+def test_start_hashes_nothing_and_unknown_names_cost_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that starts computes no hash; one that no password has is verified with the cost of all others."""
+    made: list[str] = []
+    hash_password = PasswordHasher.hash
+
+    def noted(hasher: PasswordHasher, password: bytes) -> str:
+        made.append(hash_password(hasher, password))
+        return made[-1]
+
+    verified: list[str] = []
+    verify = PasswordHasher.verify
+
+    def seen(hasher: PasswordHasher, stored: str, password: bytes) -> bool:
+        verified.append(stored)
+        return verify(hasher, stored, password)
+
+    monkeypatch.setattr(PasswordHasher, "hash", noted)
+    monkeypatch.setattr(PasswordHasher, "verify", seen)
+    passwords = Passwords(CHEAP)
+    assert made == []
+    stored = passwords.hash("correct horse")
+    assert not passwords.verify("correct horse", None)
+    [dummy] = verified
+    assert extract_parameters(dummy) == extract_parameters(stored)
+    assert len(dummy) == len(stored)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from subcli.server.edge import slow_requests, turns
-from subcli.server.edge.turns import Turns
+from subcli.server.edge.turns import Turns, User
 from tests.hang import HANG_S
 
 
@@ -100,6 +100,93 @@ async def test_client_that_was_quiet_comes_before_those_that_ask_without_end() -
     served.ask("q2", "q3", "q4")
     await served.all(400)
     assert [served.order.index(name) - before for name in ("q2", "q3", "q4")] == [0, 1, 2]
+
+
+def strangers(served: Served, count: int, most: int) -> None:
+    """Clients that each ask again as soon as they are served, until so many turns have been served."""
+
+    def again(name: str) -> None:
+        served.order.append(name)
+        if len(served.order) < most:
+            served.turns.ask(name, lambda: again(name))
+
+    for number in range(count):
+        again(f"stranger {number}")
+
+
+@pytest.fixture
+def fixed_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every turn takes a millisecond."""
+    ticks = itertools.count()
+    fake = SimpleNamespace(thread_time=lambda: next(ticks) / 1000, process_time=lambda: 0.0, monotonic=lambda: 0.0)
+    monkeypatch.setattr(turns, "time", fake)
+
+
+@pytest.mark.usefixtures("fixed_turns")
+async def test_user_is_next_however_many_strangers_ask() -> None:
+    """Also one who submits and watches once for each request of a stranger, for as long as they attack."""
+    served = Served(Turns(lambda: False))
+    strangers(served, 200, 4000)
+    waited = []
+    for _ in range(15):
+        await served.all(len(served.order) + 200)
+        for action in ("submit", "watch", "close"):
+            asked_at = len(served.order)
+            served.turns.ask(User("ada"), lambda name=action: served.order.append(name))  # type: ignore[misc]
+            await served.all(asked_at + 2)
+            waited.append(served.order.index(action, asked_at) - asked_at)
+    # One turn may be under way.
+    assert max(waited) <= 1
+
+
+async def test_user_is_one_client_on_all_connections() -> None:
+    """Whoever asks 50 times at once has one turn while another user has one."""
+    served = Served(Turns(lambda: False))
+    for number in range(50):
+        served.turns.ask(User("mallory"), lambda number=number: served.order.append(f"m{number}"))  # type: ignore[misc]
+    for number in range(3):
+        served.turns.ask(User("ada"), lambda number=number: served.order.append(f"a{number}"))  # type: ignore[misc]
+    assert (await served.all(53))[:6] == ["m0", "a0", "m1", "a1", "m2", "a2"]
+
+
+@pytest.mark.usefixtures("fixed_turns")
+async def test_user_is_next_when_strangers_come_back() -> None:
+    """Strangers who were quiet have turns to their credit, but a user who has just submitted has more."""
+    served = Served(Turns(lambda: False))
+    strangers(served, 200, 400)
+    await served.all(599)
+    # Meanwhile, others are served.
+    strangers(served, 1, 700)
+    await served.all(700)
+    for _ in range(20):
+        served.turns.ask(User("ada"), lambda: served.order.append("earlier"))
+    await served.all(len(served.order) + 20)
+    for number in range(200):
+        name = f"stranger {number}"
+        served.turns.ask(name, lambda name=name: served.order.append(name))  # type: ignore[misc]
+    served.turns.ask(User("ada"), lambda: served.order.append("now"))
+    count = len(served.order)
+    assert (await served.all(count + 201))[count] == "now"
+
+
+@pytest.mark.usefixtures("fixed_turns")
+async def test_users_do_not_starve_strangers() -> None:
+    """Someone who wants to log in has a turn for every ten of each user."""
+    served = Served(Turns(lambda: False))
+
+    def again(name: str) -> None:
+        served.order.append(name)
+        served.turns.ask(User(name), lambda: again(name))
+
+    again("ada")
+    again("bob")
+    served.ask("s1")
+    await served.all(600)
+    served.ask("s2")
+    await served.all(700)
+    served.ask("s3")
+    order = await served.all(800)
+    assert [order.index(name) - asked_at <= 21 for name, asked_at in (("s2", 600), ("s3", 700))] == [True, True]
 
 
 async def test_what_a_turn_begins_comes_before_the_next() -> None:

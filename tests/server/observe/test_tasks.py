@@ -1,11 +1,15 @@
-"""Cancelling tasks reliably."""
+"""Tasks that go on, and cancelling tasks reliably."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import suppress
 
-from subcli.server.observe.tasks import end
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from subcli.server.observe.tasks import end, log_and_continue
 from tests.hang import HANG_S
 
 
@@ -31,3 +35,14 @@ async def test_task_that_swallows_cancellation_is_ended() -> None:
         await end(*tasks)
     assert swallowed == 1
     assert all(task.cancelled() for task in tasks)
+
+
+def test_failure_of_a_task_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """With the traceback of a bug. A database that is locked or away is a sentence: that is nobody's bug."""
+    for error in (ValueError("a bug"), OperationalError("SQL", None, sqlite3.OperationalError("database is locked"))):
+        with log_and_continue("sweeping"):
+            raise error
+    assert [(each.getMessage(), bool(each.exc_info)) for each in caplog.records] == [
+        ("sweeping failed; trying again later", True),
+        ("sweeping failed; trying again later: database is locked", False),
+    ]

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from subcli.server.accounts import permissions
 from subcli.server.accounts.accounts import Accounts
-from subcli.server.accounts.holders import Holder
+from subcli.server.accounts.holders import Holder, hash_of
 from subcli.server.accounts.permissions import Action, Credential, Role
 from subcli.server.accounts.revocation import OpenSessions
 from subcli.server.accounts.tokens import AccessClaims, TokenError, TokenIssuer, WatchClaims
@@ -19,6 +19,9 @@ from subcli.server.log.store import Store
 from subcli.server.log.tables import DEMO_USER
 from subcli.server.settings import ServerLimits
 from subcli.shared import opaque_token
+
+_MANY_TOKENS: Final = 4096
+"""This many opaque tokens are remembered."""
 
 
 class UnauthenticatedError(Exception):
@@ -91,6 +94,12 @@ class Identities(Protocol):
             UnauthenticatedError: the token is missing or not valid, or there are two.
         """
 
+    def counts_as(self, token: str) -> str | None:
+        """Whose requests those with this token count as, if that is known without asking the database.
+
+        It may have been revoked since.
+        """
+
     def seconds_left(self, identity: Identity) -> float | None:
         """Seconds until the identity expires; None if it does not."""
 
@@ -121,6 +130,9 @@ class DemoIdentities:
     async def of_socket(self, token: str | None, submission_id: int, page_token: str | None = None) -> Identity:
         return _DEMO
 
+    def counts_as(self, token: str) -> str | None:
+        return None
+
     def seconds_left(self, identity: Identity) -> float | None:
         return None
 
@@ -142,6 +154,8 @@ class TokenIdentities:
         self._accounts = accounts
         self._tokens = tokens
         self._sessions = OpenSessions(store, accounts, limits.session_check_s)
+        self._verified: dict[str, str] = {}
+        """By the hashes of opaque tokens that were valid, whose they are."""
 
     async def run(self) -> None:
         await self._sessions.run()
@@ -183,7 +197,17 @@ class TokenIdentities:
             access, holder = await self._store.run(self._accounts.links.verify, token)
         else:
             return None
-        return Identity(holder, access)
+        identity = Identity(holder, access)
+        self._verified[hash_of(token)] = identity.limit_key
+        if len(self._verified) > _MANY_TOKENS:
+            del self._verified[next(iter(self._verified))]
+        return identity
+
+    def counts_as(self, token: str) -> str | None:
+        if opaque_token.is_ours(token):
+            return self._verified.get(hash_of(token))
+        user_id = self._tokens.user_of(token)
+        return None if user_id is None else str(user_id)
 
     def seconds_left(self, identity: Identity) -> float | None:
         return None if identity.access is None else self._tokens.seconds_left(identity.access)

@@ -196,6 +196,17 @@ class TokenIssuer:
         access = AccessClaims(int(claims.sub), claims.sid, self._with_leeway(claims.until))
         return WatchClaims(access, claims.submission, claims.jti, self._with_leeway(claims.exp))
 
+    def user_of(self, token: str) -> int | None:
+        """Whose access token, watch token or page token this is; None if it is not valid."""
+        try:
+            typ = _type(token)
+            for kind in (_ACCESS, _WATCH, _PAGE):
+                if typ == kind[0]:
+                    return int(self._read(token, kind, _Payload).sub)
+        except TokenError:
+            pass
+        return None
+
     def seconds_left(self, access: AccessClaims) -> float:
         """Seconds until these claims expire."""
         return max(0.0, access.expires - self._clock())

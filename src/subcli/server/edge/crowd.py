@@ -15,7 +15,7 @@ import resource
 import time
 from asyncio import Transport
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from subcli.server.accounts.networks import network_of
@@ -68,7 +68,7 @@ class Crowd:
         Returns:
             whether there was room. Otherwise the caller closes it.
         """
-        network = self._counted_network(address)
+        network = self.counted_network(address)
         if network is not None and self._by_network[network] >= self._per_network:
             self._complain("%s has %d connections; further ones are refused", network, self._per_network)
             return False
@@ -80,9 +80,19 @@ class Crowd:
         self._waiting[transport] = None
         return True
 
-    def client(self, transport: Transport) -> Hashable:
-        """The owner of a connection, for fair sharing: its network, or itself if it comes from a proxy."""
-        return self._held.get(transport) or transport
+    def network(self, transport: Transport) -> str | None:
+        """The network of a connection; None if a proxy's."""
+        return self._held.get(transport)
+
+    def counted_network(self, address: str | None) -> str | None:
+        """The network of an address; None if there is none, or it is a proxy's."""
+        try:
+            parsed = ipaddress.ip_address(address or "")
+        except ValueError:
+            return None
+        if any(parsed.version == proxies.version and parsed in proxies for proxies in self._proxies):
+            return None
+        return network_of(str(parsed))
 
     def is_waited_for(self, transport: Transport) -> None:
         """It is the peer's turn to send or read something."""
@@ -101,15 +111,6 @@ class Crowd:
             self._by_network[network] -= 1
             if not self._by_network[network]:
                 del self._by_network[network]
-
-    def _counted_network(self, address: str | None) -> str | None:
-        try:
-            parsed = ipaddress.ip_address(address or "")
-        except ValueError:
-            return None
-        if any(parsed.version == proxies.version and parsed in proxies for proxies in self._proxies):
-            return None
-        return network_of(str(parsed))
 
     def _make_room(self) -> bool:
         self._complain("there are %d connections; those that send nothing are closed", self._total)

@@ -9,12 +9,14 @@ frames, half a second during which nobody else is served.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from contextlib import suppress
 from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from subcli.server.edge.clients import Clients
 from subcli.server.edge.crowd import Crowd
 from subcli.server.edge.turns import Turns
 from subcli.server.gateway.socket import GatewayProtocol
@@ -41,14 +43,18 @@ class RequestProtocol(H11Protocol):
 
     Args:
         crowd: the connections of this process.
+        clients: whose turns what arrives on them counts as.
         turns: in which they are served.
         more: as uvicorn makes its protocols.
     """
 
-    def __init__(self, *, crowd: Crowd, turns: Turns, **more: Any) -> None:
+    def __init__(self, *, crowd: Crowd, clients: Clients, turns: Turns, **more: Any) -> None:
         super().__init__(**more)
         self._crowd = crowd
+        self._clients = clients
         self._turns = turns
+        self._counts_as: Hashable = None
+        """The client of the request that is arriving, or was the last."""
         self._asks_for_turn = False
         self._discarded_bytes = 0
         self._awaited = ""
@@ -75,9 +81,11 @@ class RequestProtocol(H11Protocol):
         if self._asks_for_turn:
             # More than a read need not be kept meanwhile.
             self.flow.pause_reading()
-        elif self.conn.trailing_data != (b"", False):
+        elif (data := self.conn.trailing_data) != (b"", False):
             self._asks_for_turn = True
-            self._turns.ask(self._crowd.client(self.transport), self._parse)
+            if self.conn.their_state is h11.IDLE:
+                self._counts_as = self._clients.of(data[0], self.transport)
+            self._turns.ask(self._counts_as, self._parse)
 
     def _parse(self) -> None:
         self._asks_for_turn = False
@@ -136,7 +144,7 @@ class RequestProtocol(H11Protocol):
         assert isinstance(socket, GatewayProtocol)
         with suppress(AttributeError):
             self.transport.max_size = _MAX_SOCKET_READ_BYTES  # type: ignore[attr-defined]
-        socket.join(self._crowd, self._turns)
+        socket.join(self._crowd, self._turns, self._counts_as)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()

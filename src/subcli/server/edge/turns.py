@@ -3,10 +3,13 @@
 Whatever arrives on a connection is parsed in turn, one request or one read of at most 16 KiB at a time, and what sends
 it waits without costing anything. So 200 clients that ask without a pause, or 500 requests in one packet, delay the
 others by a turn and not by all of theirs. Start-time fair queueing (Goyal, Vin and Cheng, 1996) decides the order: each
-client (a network; of a proxy, a connection) has a virtual time that its turns move on, by what they cost. Who has asked
+client (a user or a network, `edge.clients`) has a virtual time that its turns move on, by what they cost. Who has asked
 for little is first. A known client that was quiet meanwhile may be some turns behind the virtual time of all, so it is
 served before those that ask without end. A new one begins a little later than it: otherwise that time would stand still
 where every request comes from a new client, and the known ones would never be next.
+
+A user who has logged in is one client, at however many addresses, and has a larger share than a stranger. One who
+submits and watches would otherwise wait as long as each of 200 strangers who ask as often.
 
 While this process judges, requests get a third of a processor: after some milliseconds of work they rest until three
 times as much time has passed. A judge's processes give way to others (`judge/process/confine.py`), so they would wait
@@ -21,6 +24,7 @@ import itertools
 import time
 from collections.abc import Callable, Hashable
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import Final
 
 TIMES_AS_LONG: Final = 3.0
@@ -31,11 +35,22 @@ _LONGEST_S: Final = 0.05
 """unless it is other work that takes the processor, such as sending events to many."""
 _USUAL_TURN_S: Final = 0.001
 _CREDIT: Final = 10.0
-"""How many usual turns a quiet client may be behind the others,"""
+"""How many usual turns a quiet stranger may be behind the others,"""
 _NEWCOMER: Final = 0.5
-"""and how much of one a new client begins after them."""
+"""and how much of one a new stranger begins after them."""
+_USERS_CREDIT: Final = 20.0
+"""How far a user may be behind: before strangers who come back all at once, too."""
+_USERS_SHARE: Final = 10.0
+"""How many turns a user gets while a stranger gets one."""
 _MANY_CLIENTS: Final = 4096
 """More are remembered only if that many have had turns lately."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A client that has logged in."""
+
+    key: str
 
 
 class Turns:
@@ -62,8 +77,13 @@ class Turns:
 
     def ask(self, client: Hashable, begin: Callable[[], None]) -> None:
         """Call `begin` when it is this client's turn; it must see for itself whether that is too late."""
-        start = max(self._now - _CREDIT, self._next.get(client, self._now + _NEWCOMER))
-        self._next[client] = start + 1
+        if isinstance(client, User):
+            # Nobody can become a new user for each request.
+            first = most_behind = self._now - _USERS_CREDIT
+        else:
+            first, most_behind = self._now + _NEWCOMER, self._now - _CREDIT
+        start = max(most_behind, self._next.get(client, first))
+        self._next[client] = start + 1 / _share(client)
         heapq.heappush(self._waiting, (start, next(self._numbers), client, begin))
         if not self._is_serving:
             self._is_serving = True
@@ -96,10 +116,10 @@ class Turns:
             return
         took_s = time.thread_time() - self._turn_began_s
         self._own_s += took_s
-        self._next[self._served] += took_s / _USUAL_TURN_S
+        self._next[self._served] += took_s / _USUAL_TURN_S / _share(self._served)
         self._served = None
         if len(self._next) > self._remembered_clients:
-            oldest = self._now - _CREDIT
+            oldest = self._now - _USERS_CREDIT
             self._next = {client: at for client, at in self._next.items() if at > oldest}
             self._remembered_clients = max(_MANY_CLIENTS, 2 * len(self._next))
 
@@ -118,3 +138,7 @@ class Turns:
 
     def _begin_slice(self) -> None:
         self._began, self._used_before_s, self._own_s = time.monotonic(), time.process_time(), 0.0
+
+
+def _share(client: Hashable) -> float:
+    return _USERS_SHARE if isinstance(client, User) else 1.0

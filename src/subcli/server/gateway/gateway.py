@@ -26,6 +26,7 @@ from subcli.server.log.interleaved import InterleavedReader
 from subcli.server.log.matching import Cursor, Wanted
 from subcli.server.log.records import Snapshot, UnknownSubmissionError
 from subcli.server.observe.logs import log_context
+from subcli.server.observe.tasks import log_failure
 from subcli.server.parts import Services
 from subcli.server.settings import ServerLimits
 from subcli.shared.protocol import OUTPUT, CloseCode
@@ -88,8 +89,8 @@ class Gateway:
             code, reason = refused.code, refused.reason
         except DisconnectedError:
             raise
-        except Exception:
-            _log.exception("socket failed, closing with 1011")
+        except Exception as error:
+            log_failure(_log, "socket failed, closing with 1011", error)
             code, reason = CloseCode.INTERNAL_ERROR, "internal error"
         self._metrics.refused(code)
         await socket.close_in_time(code, reason, self._limits.send_s)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context
 from typing import Any, Final, TypeAlias, cast
@@ -60,6 +60,7 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
 
     _crowd: Crowd | None = None
     _turns: Turns | None = None
+    _counts_as: Hashable = None
     _is_detached = False
     _when_ended: Callable[[int | None], object] | None = None
 
@@ -68,12 +69,12 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         self.queue: Inbox = Inbox()  # type: ignore[assignment]
         self.writable: Room = Room()  # type: ignore[assignment]
 
-    def join(self, crowd: Crowd, turns: Turns) -> None:
+    def join(self, crowd: Crowd, turns: Turns, counts_as: Hashable) -> None:
         """Stay in the crowd that the connection is in; before it is served, it can be closed to make room.
 
-        What arrives from now on is parsed in turn: thousands of frames fit into one read.
+        What arrives from now on is parsed in turn, those of this client: thousands of frames fit into one read.
         """
-        self._crowd, self._turns = crowd, turns
+        self._crowd, self._turns, self._counts_as = crowd, turns, counts_as
         self._arrived = bytearray()
         crowd.is_waited_for(self.transport)
 
@@ -195,7 +196,7 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
             return
         if not self._arrived:
             self.transport.pause_reading()
-            self._turns.ask(self._crowd.client(self.transport), self._parse_arrived)
+            self._turns.ask(self._counts_as, self._parse_arrived)
         self._arrived += data
 
     def _parse_arrived(self) -> None:

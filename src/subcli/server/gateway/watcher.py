@@ -20,6 +20,7 @@ from subcli.server.gateway.wheel import Wheel
 from subcli.server.log.bus import Relay
 from subcli.server.log.records import Record, ReplacedError, UnknownSubmissionError
 from subcli.server.observe.metrics import Metrics
+from subcli.server.observe.tasks import log_failure
 from subcli.server.settings import ServerLimits
 from subcli.shared.protocol import PING, PONG, CloseCode
 
@@ -212,8 +213,8 @@ class Watcher:
             self.end(refused.code, refused.reason)
         except DisconnectedError:
             self.end(None)
-        except Exception:
-            _log.exception("socket failed, closing with 1011")
+        except Exception as error:
+            log_failure(_log, "socket failed, closing with 1011", error)
             self.end(CloseCode.INTERNAL_ERROR, "internal error")
 
     async def _finish(self, code: int | None, reason: str) -> None:

@@ -31,7 +31,7 @@ from subcli.server.log.requeue import NO_LONGER_ABLE, STOPPED, TOO_LITTLE, Able
 from subcli.server.log.store import Store
 from subcli.server.observe.logs import log_context
 from subcli.server.observe.metrics import Metrics
-from subcli.server.observe.tasks import log_and_continue
+from subcli.server.observe.tasks import log_and_continue, log_failure
 from subcli.server.settings import ServerLimits
 
 P = ParamSpec("P")
@@ -267,7 +267,7 @@ class Workers:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            _log.error("submission %s: %r; it will be judged again", claim.submission_id, error, exc_info=error)
+            log_failure(_log, f"submission {claim.submission_id} will be judged again", error)
         elif (outcome := task.result()) is not None:
             await self._finish(service, judging.claim, outcome, judging_s)
 

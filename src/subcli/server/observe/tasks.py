@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+
 _log: Final = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 
@@ -31,5 +33,16 @@ def log_and_continue(what: str) -> Iterator[None]:
     """Log an exception: neither a database that is away nor a bug must end a background task."""
     try:
         yield
-    except Exception:
-        _log.exception("%s failed; trying again later", what)
+    except Exception as error:
+        log_failure(_log, f"{what} failed; trying again later", error)
+
+
+def log_failure(log: logging.Logger, message: str, error: BaseException) -> None:
+    """Log an exception that ends what was under way, but not the process.
+
+    With its traceback, unless the database is locked or away: that is nothing that can be found in our code.
+    """
+    if isinstance(error, OperationalError | InterfaceError):
+        log.error("%s: %s", message, error.orig)
+    else:
+        log.error("%s", message, exc_info=error)

@@ -15,6 +15,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from subcli.server.edge.clients import Clients
 from subcli.server.edge.crowd import Crowd, room_for_clients
 from subcli.server.edge.slow_requests import RequestProtocol
 from subcli.server.edge.turns import Turns
@@ -42,10 +43,11 @@ def _uvicorn_config(app: FastAPI, limits: ServerLimits, trusted_proxies: Sequenc
     log.addFilter(is_worth_logging)
     log.addFilter(_REDACTING)
     crowd = Crowd(min(limits.clients, room_for_clients()), limits.clients_address, trusted_proxies)
+    clients = Clients(crowd, app.state.services.identities.counts_as)
     turns = Turns(is_judging(app.state.services.service))
     return uvicorn.Config(
         app,
-        http=partial(RequestProtocol, crowd=crowd, turns=turns),  # type: ignore[arg-type]
+        http=partial(RequestProtocol, crowd=crowd, clients=clients, turns=turns),  # type: ignore[arg-type]
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws=GatewayProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
