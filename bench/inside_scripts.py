@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -41,10 +42,21 @@ SOURCES: Final = {
     "python": ("main.py", "a, b = map(int, input().split())\nprint(a + b)\n"),
     "c": ("main.c", C_SOURCE),
 }
+
+
+def _of_judge(name: str) -> tuple[str, str]:
+    """The commands of the judge's own table, so that the script never compiles with other flags."""
+    file, text = SOURCES[name]
+    known, files = language(name), {file: text}
+    build, run = (shlex.join(known.expand(each, files, file)) for each in (known.build, known.run))
+    return build, run
+
+
 COMMANDS: Final = {
-    "cpp": ("c++ -std=gnu++17 -O2 -g -pthread -o a.out main.cpp", "./a.out"),
+    "cpp": _of_judge("cpp"),
+    "c": _of_judge("c"),
+    # Without the judge's own scripts, which help it to explain a failure.
     "python": (f"{sys.executable} -m py_compile main.py", f"{sys.executable} main.py"),
-    "c": ("cc -std=gnu17 -O2 -g -pthread -o a.out main.c -lm", "./a.out"),
 }
 TAP: Final = f"""
 import os, subprocess

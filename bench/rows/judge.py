@@ -24,12 +24,14 @@ def measure() -> Table:
         title="Judging, over pytest by hand",
         unit="ms",
         how=(
-            "Empty tests: from submitting the job to the judge to its verdict, without a sandbox; and with `pytest -q`."
+            "Empty tests: from submitting the job to the judge to its verdict, without a sandbox. By hand: "
+            "`pytest.main` in a fork of a process that has imported it, as the judge's pytest is one. A whole "
+            "`pytest -q` is not compared."
         ),
         lines=tuple(
             Line(f"{names[total]}, {way}", figures[f"{total}, {way}"])
             for total in (one, more)
-            for way in ("by hand", "judged")
+            for way in ("by hand", "judged", "a whole pytest")
         ),
         targets=(
             below("judging adds to a submission", submission, SUBMISSION_MS, "ms"),
@@ -38,8 +40,7 @@ def measure() -> Table:
         digits=0,
         remarks=(
             "After each test the judge looks for processes that the test left behind. Usually two lists of children "
-            "in `/proc`, of pytest and of the supervisor, prove that there are none; otherwise it scans all "
-            "processes of the machine. Each submission also needs its own supervisor, which starts in parallel with "
-            "pytest if there is a second core."
+            "in `/proc`, of pytest and of the supervisor, prove that there are none; otherwise it follows the lists of "
+            "all that is below. Each submission has its own supervisor as well, a fork of one template."
         ),
     )

@@ -30,8 +30,8 @@ def measure() -> Table:
             "directories and files (`perf record`, `strace -f`). What all processes of a submission see alike is now "
             "mounted once, in a namespace that each enters; it adds that with one recursive mount, then /proc, /tmp "
             "and /dev/shm of its own. Joining the control groups waited for all processors three times; a single "
-            "thread joins those of version 1 without. Of what is left, hiding nineteen files of /proc takes a third, "
-            "the namespaces and the system call filter another one, and the fork, its control groups and `prlimit` "
-            "the rest."
+            "thread joins those of version 1 without. As root, limits of processes and signals are set before, where "
+            "prlimit(1) had to start inside. Of what is left, hiding nineteen files of /proc takes a third, the "
+            "namespaces and the system call filter another one, and the fork and its control groups the rest."
         ),
     )

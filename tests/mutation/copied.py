@@ -21,7 +21,8 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[2]
 _FOLDERS: Final = ("src", "tests", "generate", "completions", "man", "docs")
 _FILES: Final = ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile")
-_SCRIPTS: Final = tuple(f"judge/process/{name}.py" for name in ("confine", "grade", "host", "launch"))
+_NAMES: Final = ("confine", "grade", "host", "launch", "pump", "serve", "spawner")
+_SCRIPTS: Final = tuple(f"judge/process/{name}.py" for name in _NAMES)
 """Programs that run without the packages of the environment, of which mutmut is one."""
 _IMPORT: Final = "from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict\n"
 _LOAD: Final = """

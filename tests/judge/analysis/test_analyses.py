@@ -204,6 +204,16 @@ async def test_program_that_cannot_be_started(run: Run, tiny: MakeProblem) -> No
     assert "./not-there" in judged.analysis["error"]
 
 
+def test_program_that_a_sandbox_cannot_start() -> None:
+    """All of stderr is bubblewrap's; from a program that has run, the same words mean nothing."""
+    said = "bwrap: execvp ./not-there: No such file or directory\n"
+    analyst = Analyst({}, "c")
+    for stderr, code, is_it in ((said, 1, True), (said, 2, False), (f"{said}more\n", 1, False)):
+        finding = analyst.analyse(Evidence(kind="exit", exit_code=code, stderr=stderr))
+        assert (finding.category == "not_startable") == is_it
+        assert not is_it or "./not-there" in finding.error
+
+
 async def test_build_that_fails_without_a_compiler_error(run: Run, tiny: MakeProblem) -> None:
     """The last line that the build printed is shown."""
     language = '[languages.sh]\nsource = "a.sh"\nbuild = ["sh", "{source}"]\nrun = ["true"]\n'

@@ -112,6 +112,48 @@ def test_other_processes_are_detected(more: str) -> None:
 
 
 @needs_lists
+def test_look_reads_nothing_of_other_processes() -> None:
+    """What a sample costs does not depend on what else the machine runs."""
+    assert (
+        told(
+            """
+            runner = child(IDLE)
+            opened = set()
+            sys.addaudithook(lambda name, words: opened.add(words[0]) if name == "open" else None)
+            below = descendants(os.getpid())
+            numbers = {path.split("/")[2] for path in opened if isinstance(path, str) and path.startswith("/proc/")}
+            print(numbers == {str(os.getpid()), str(runner.pid)}, [each.pid for each in below] == [runner.pid])
+            """
+        )
+        == "True True"
+    )
+
+
+@needs_lists
+def test_process_that_moves_is_found() -> None:
+    """Its parent ends between the looks at the two lists in which it may be."""
+    assert (
+        told(
+            """
+            from subcli.judge.process import processes
+            runner = child("import os, time\\nif not os.fork(): time.sleep(60)\\n" + IDLE)
+            [moving] = [each.pid for each in descendants(os.getpid()) if each.pid != runner.pid]
+            read = processes._children_of_all_threads
+            def read_and_end(pid, known=None):
+                listed = list(read(pid, known))
+                if pid == os.getpid() and runner.returncode is None:
+                    runner.kill()
+                    runner.wait()
+                return listed
+            processes._children_of_all_threads = read_and_end
+            print([each.pid for each in descendants(os.getpid())] == [moving])
+            """
+        )
+        == "True"
+    )
+
+
+@needs_lists
 def test_ended_orphan_counts_until_it_is_reaped() -> None:
     """A zombie that became our child is found and reaped; then the child is alone again."""
     assert (

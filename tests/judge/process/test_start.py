@@ -92,6 +92,14 @@ def test_scripts_import_little(tmp_path: Path, script: Path) -> None:
     assert len(imported - _imported("-c", "", directory=tmp_path)) <= 16
 
 
+def test_solution_in_python_starts_with_no_import(tmp_path: Path) -> None:
+    """And with little to compile, as the file that starts it is compiled for each run."""
+    (tmp_path / "a.py").write_text("print(1)\n")
+    script = SHIMS / "python_node.py"
+    assert _imported(str(script), "a.py", directory=tmp_path) <= _imported("-c", "", directory=tmp_path)
+    assert len(script.read_text().splitlines()) < 90
+
+
 def test_python_keeps_what_it_has_compiled(tmp_path: Path) -> None:
     """As `py_compile` does, although the environment says not to write any."""
     (tmp_path / "a.py").write_text("print(1)\n")

@@ -17,6 +17,7 @@ from subcli.judge.problem import Problem, ResourceLimits
 from subcli.judge.process import mounts
 from subcli.judge.process.starter import Plans, StartPlan, spawn
 from subcli.judge.process.workplace import workplace
+from subcli.judge.sandbox import bubblewrap
 from subcli.judge.sandbox.bubblewrap import BubblewrapStarter
 from subcli.judge.sandbox.probe import probe
 
@@ -104,6 +105,23 @@ def test_solution_has_no_descriptor_of_the_mounts(plans: Plans) -> None:
     """Who holds one could enter the namespaces, if it could do that at all."""
     # `ls` has the directory open that it lists.
     assert _said(plans.run, "ls /proc/self/fd").split() == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("are_apart", [True, False])
+def test_limits_are_those_of_one_sandbox(
+    starter: BubblewrapStarter, monkeypatch: pytest.MonkeyPatch, are_apart: bool
+) -> None:
+    """Where no other has its user, nothing more than bubblewrap has to start for that."""
+    if not are_apart:
+        monkeypatch.setattr(bubblewrap, "nodes_are_apart", lambda _user: False)
+    with _opened(starter) as plans:
+        said = _said(plans.run, "grep -E 'Max (processes|pending signals)' /proc/self/limits")
+        tasks, pending = (line.split()[-3:-1] for line in said.splitlines())
+        is_by_prlimit = any(word.endswith("/prlimit") for word in plans.run.prefix)
+    own = max(ResourceLimits().processes * 8, 128)
+    assert is_by_prlimit == (not are_apart or os.geteuid() != 0)
+    assert tasks == [str(own if is_by_prlimit else own + bubblewrap.LAYERS)] * 2
+    assert pending == ["1024", "1024"]
 
 
 def test_process_with_threads_enters_as_well(plans: Plans) -> None:

@@ -20,7 +20,7 @@ print(f"1..{len(lines)}", *lines, sep=chr(10), flush=True)
 """
 
 
-async def _passes(run: Run, tiny: MakeProblem, tests: str, source: str) -> None:
+async def passes(run: Run, tiny: MakeProblem, tests: str, source: str) -> None:
     judged = await run(tiny(HEAD + tests + TAIL, language=SHELL, runner=RUNNER), source, "sh")
     assert [event["test_name"] for event in judged.of("test_result") if event["status"] != "passed"] == []
     assert judged.verdict == "passed", judged.events
@@ -56,7 +56,7 @@ check("sockets", holds(said, b"over a socket", 1), said)
 done = subprocess.run(["sh", "-c", 'exec "$0" <&- 2>&-', solution], stdout=subprocess.PIPE)
 check("closed", (done.returncode, done.stdout) == (0, b""), done)
 """
-    await _passes(run, tiny, tests, "cat\nprintf end >&2\n")
+    await passes(run, tiny, tests, "cat\nprintf end >&2\n")
 
 
 async def test_arguments_are_passed_on(run: Run, tiny: MakeProblem) -> None:
@@ -67,7 +67,7 @@ done = subprocess.run([solution, *words], capture_output=True, env={}, cwd="/")
 said = done.stdout.decode().split("|")[:-1]
 check("arguments", said == words, said)
 """
-    await _passes(run, tiny, tests, "for word; do printf '%s|' \"$word\"; done\n")
+    await passes(run, tiny, tests, "for word; do printf '%s|' \"$word\"; done\n")
 
 
 @pytest.mark.thorough
@@ -78,7 +78,7 @@ for code in (0, 1, 42, 126, 255, -signal.SIGKILL, -signal.SIGSEGV, -signal.SIGTE
     seen = subprocess.run([solution, str(code)]).returncode
     check(str(code), seen == code, seen)
 """
-    await _passes(run, tiny, tests, '[ "$1" -lt 0 ] && kill "$1" $$\nexit "$1"\n')
+    await passes(run, tiny, tests, '[ "$1" -lt 0 ] && kill "$1" $$\nexit "$1"\n')
 
 
 async def test_signals_reach_the_solution(run: Run, tiny: MakeProblem) -> None:
@@ -104,7 +104,7 @@ for number in 1 2 15; do trap "printf $number; exit 7" $number; done
 echo $$
 while :; do sleep 0.01; done
 """
-    await _passes(run, tiny, tests, source)
+    await passes(run, tiny, tests, source)
 
 
 @pytest.mark.thorough
@@ -140,7 +140,7 @@ for _ in range(3):
 check("one process forks all", len(set(seen)) == 1, seen)
 check("a shell stands for each", seen[0][0] == "solution", seen)
 """
-    await _passes(run, tiny, tests, "echo $PPID\nread end\n")
+    await passes(run, tiny, tests, "echo $PPID\nread end\n")
 
 
 @pytest.mark.thorough
@@ -166,4 +166,4 @@ with open(f"/proc/{running.pid}/cmdline") as own:
 check("a launcher of its own", "launch.py" in said, said)
 running.communicate()
 """
-    await _passes(run, tiny, tests, 'cat\n[ "$1" -lt 0 ] && kill "$1" $$\nexit "$1"\n')
+    await passes(run, tiny, tests, 'cat\n[ "$1" -lt 0 ] && kill "$1" $$\nexit "$1"\n')

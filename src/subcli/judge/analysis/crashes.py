@@ -19,6 +19,8 @@ _UNDEFINED = re.compile(r"^[^\n:]+:\d+:\d+: runtime error: (.+)$", re.MULTILINE)
 _NOT_FOUND = re.compile(
     r"^(?:(.+): command not found|prlimit: failed to execute (.+): No such file or directory)$", re.MULTILINE
 )
+# Where bubblewrap itself starts the program, this is all that is said, and the code is 1.
+_NOT_STARTED = re.compile(r"bwrap: execvp (.+): [^:\n]+\n?\Z")
 
 _SIGNALS = {
     signal.SIGSEGV: "it accessed invalid memory (an index out of bounds, a null or freed pointer)",
@@ -107,12 +109,12 @@ def sanitizer(evidence: Evidence, context: Context) -> Finding | None:
 
 def not_startable(evidence: Evidence, context: Context) -> Finding | None:
     """The run command names a program that does not exist."""
-    if evidence.kind != "exit" or evidence.exit_code not in (126, 127):
+    if evidence.kind != "exit" or evidence.exit_code not in (1, 126, 127):
         return None
-    found = _NOT_FOUND.search(evidence.stderr)
-    if found is None and evidence.exit_code == 127:
+    found = (_NOT_STARTED.match if evidence.exit_code == 1 else _NOT_FOUND.search)(evidence.stderr)
+    if found is None and evidence.exit_code != 126:
         return None
-    program = (found[1] or found[2]) if found else "the program"
+    program = found[found.lastindex or 0] if found else "the program"
     return Finding(
         category="not_startable",
         error=f"{program} could not be started",

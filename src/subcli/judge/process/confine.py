@@ -1,6 +1,6 @@
 """Confines its process, then executes another program: `python -I -S confine.py [--OPTION=VALUE ...] -- PROGRAM ...`.
 
-    --file-size=BYTES --address-space=BYTES --open-files=N --tasks=N   resource limits
+    --file-size=BYTES --address-space=BYTES --open-files=N --tasks=N --pending-signals=N   resource limits
     --group=DIRECTORY   join this control group before any limit applies (one option for each hierarchy)
     --user=N            become this user and group, with no supplementary groups
     --apart=N           become a user that no other process has, in this group
@@ -23,6 +23,7 @@ _LIMITS = {
     "--open-files": resource.RLIMIT_NOFILE,
     "--tasks": resource.RLIMIT_NPROC,
     "--locked-memory": resource.RLIMIT_MEMLOCK,
+    "--pending-signals": resource.RLIMIT_SIGPENDING,
 }
 FIRST_APART = 2_040_000_000
 """Below that come the users of submissions (`sandbox/identity.py`)."""
@@ -30,6 +31,8 @@ NICENESS = 5
 """How far every process of a solution stands back behind the judge and the server, which share its processors."""
 ENTER = "--enter={mounts}"
 """Stands in a prefix for the option, as each process has descriptors of its own."""
+_OWN_ADDRESS_SPACE = 64 * 1024 * 1024
+"""What an interpreter is sure to get along with."""
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
@@ -96,6 +99,42 @@ def _stand_back() -> None:
         pass
 
 
+def can_bound(words: "list[str]") -> bool:
+    """Whether a process can have the limits of a prefix itself, so that what it spawns has them from the start.
+
+    It cannot if it would need more memory itself, or if there is more to do for each program.
+
+    Args:
+        words: The options of the prefix, and the `--` at its end.
+    """
+    options = _options(words[:-1])
+    too_tight = any(name == "--address-space" and int(value) < _OWN_ADDRESS_SPACE for name, value in options)
+    return words[-1:] == ["--"] and all(name in _LIMITS for name, _ in options) and not too_tight
+
+
+def bound(words: "list[str]") -> None:
+    """Give this process itself the limits of a prefix for which `can_bound` holds."""
+    address_space = _bound(_options(words[:-1]))
+    if address_space is not None:
+        _limit(resource.RLIMIT_AS, address_space)
+
+
+def _options(words: "list[str]") -> "list[tuple[str, str]]":
+    return [(name, value) for name, _, value in (word.partition("=") for word in words)]
+
+
+def _bound(options: "list[tuple[str, str]]") -> "int | None":
+    """Set all limits but that of the address space, which is returned, and stand back."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limits = {_LIMITS[name]: int(value) for name, value in options if name in _LIMITS}
+    # Last: this process itself may have more already, and gets no more from there on.
+    address_space = limits.pop(resource.RLIMIT_AS, None)
+    for kind, limit in limits.items():
+        _limit(kind, limit)
+    _stand_back()
+    return address_space
+
+
 def main(arguments: list[str], environment: "dict[str, str] | None" = None) -> None:
     """Confine this process and execute the program.
 
@@ -105,7 +144,7 @@ def main(arguments: list[str], environment: "dict[str, str] | None" = None) -> N
     """
     end = arguments.index("--")
     command = arguments[end + 1 :]
-    options = [option.partition("=")[::2] for option in arguments[:end]]
+    options = _options(arguments[:end])
     for name, value in options:
         if name == "--group":
             _join(value)
@@ -118,13 +157,7 @@ def main(arguments: list[str], environment: "dict[str, str] | None" = None) -> N
         if name == "--enter":
             # After everything that this process finds in the file system of the judge.
             _enter([int(number) for number in value.split(",")])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    limits = {_LIMITS[name]: int(value) for name, value in options if name in _LIMITS}
-    # Last: this process itself may have more already, and gets no more from there on.
-    address_space = limits.pop(resource.RLIMIT_AS, None)
-    for kind, limit in limits.items():
-        _limit(kind, limit)
-    _stand_back()
+    address_space = _bound(options)
     for name, value in options:
         if name == "--user":
             _become(int(value), int(value))

@@ -8,13 +8,14 @@ In a sandbox this is the first process: no signal from inside reaches it, and wh
 else. It reads none of the program's output, so that there is nothing to confuse it with; it hides its memory and its
 descriptors from the program; and each case has pipes of its own.
 
-It imports the halves of `signal` and `socket` that are written in C, and not `json`: with those, and `re` and `enum`
-below them, starting it would take twice as long.
+It imports the halves of `signal`, `socket` and `ctypes` that are written in C, and not `json`: with those, and `re`,
+`enum` and `struct` below them, starting it would take twice as long.
 """
 
+import _ctypes
 import _signal  # type: ignore[import-not-found]
 import _socket
-import ctypes
+import gc
 import marshal
 import os
 import resource
@@ -58,15 +59,18 @@ def main() -> None:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     if os.getpid() == 1:
         # It stands where bubblewrap has its own process, and is known by that name.
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, b"bwrap", 0, 0, 0)
+        _prctl(_PR_SET_NAME, b"bwrap")
     else:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     standing = _standing()
+    # A collection in a fork would copy what it looks at.
+    gc.freeze()
     channel.send(READY)
     while True:
         message, descriptors = _receive(channel)
         if not message:
-            return
+            # Finalizing the interpreter has nothing left to do.
+            os._exit(0)
         if message == STOP:
             # It crossed our answer.
             continue
@@ -106,8 +110,9 @@ def _standing() -> "tuple[object, ...]":
     return os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), os.sched_getaffinity(0)
 
 
-def _prctl(option: int, value: int) -> None:
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+def _prctl(option: int, value: "int | bytes") -> None:
+    address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
+    _ctypes.call_function(address, (option, value, 0, 0, 0))
 
 
 def _carry_out(

@@ -1,9 +1,9 @@
-"""Runs the solution for a TAP command: `python -I -S launch.py --serve PLAN`, or `launch.py PLAN [ARGUMENT ...]`.
+"""Runs the solution for a TAP command once: `python -I -S launch.py PLAN [ARGUMENT ...]`.
 
-PLAN is a file made by `marshal`, with the start plan, the command and the limits. With `--serve` this process forks a
-launcher for each run that the supervisor asks for on stdin, so that no run waits for an interpreter; see
-`supervise/fronts.py`. The solution becomes the leader of a session of its own, which is how the supervisor tells its
-processes from those of the tests. The launcher stays between the solution and the test command, for these reasons:
+PLAN is a file made by `marshal`, with the start plan, the command and the limits. This is for machines on which
+`serve.py` cannot do the same for all runs; see `supervise/fronts.py`. The solution becomes the leader of a session of
+its own, which is how the supervisor tells its processes from those of the tests. The launcher stays between the
+solution and the test command, for these reasons:
 
 - It announces the run and waits for leave to begin. So the supervisor knows which test started it, and ends first what
   earlier tests have left.
@@ -16,13 +16,11 @@ processes from those of the tests. The launcher stays between the solution and t
   before the answer is passed on, as the command may kill the solution, and with it this process, because of it.
 """
 
-# The halves of `signal` and `socket` that are written in C: the others import `enum`, which takes longer than all this.
+# The halves of `signal` and `ctypes` that are written in C: the others take longer to import than all this.
+import _ctypes
 import _signal  # type: ignore[import-not-found]
-import _socket
 import _thread
-import ctypes
 import fcntl
-import gc
 import marshal
 import os
 import resource
@@ -44,11 +42,8 @@ if TYPE_CHECKING:
 _CHUNK = 64 * 1024
 _LOOK_S = 0.0002
 _MEGABYTE = 1024 * 1024
-_LIBRARY = ctypes.CDLL(None)
+_PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
 _PR_SET_PDEATHSIG = 1
-_REQUEST_BYTES = 4 * 1024 * 1024
-_STREAMS = 3
-_INT_BYTES = 4
 _FORMAT, _REGULAR = 0o170000, 0o100000
 """Of a file's mode. The module `stat` takes long to import."""
 
@@ -183,61 +178,17 @@ def _write(target: int, data: bytes) -> None:
 
 
 def main() -> None:
-    """Run the solution, and end as it ended; or do so again and again."""
-    serves = sys.argv[1] == "--serve"
-    with open(sys.argv[1 + serves], "rb") as file:
+    """Run the solution, and end as it ended."""
+    with open(sys.argv[1], "rb") as file:
         plan = marshal.load(file)
-    if serves:
-        _serve(plan)
-    else:
-        # Nobody has given it the descriptors.
-        plan["entered"] = mounts.descriptors(plan["mounts"])
-        _run(plan, sys.argv[2:])
-
-
-def _serve(plan: "dict[str, Any]") -> None:
-    """Fork a launcher for each request, and tell how it has ended, until nobody asks any more.
-
-    A request is `(number, arguments)`, with the three streams of the run. What is told are lines `began NUMBER PID` and
-    `ended NUMBER CODE`.
-    """
-    channel = _socket.socket(fileno=os.dup(0))
-    # A collection in a fork would copy what it looks at.
-    gc.freeze()
-    ready = select.poll()
-    ready.register(channel, select.POLLIN)
-    runs: dict[int, tuple[int, int]] = {}
-    while True:
-        for descriptor, _ in ready.poll():
-            if descriptor in runs:
-                number, pid = runs.pop(descriptor)
-                ready.unregister(descriptor)
-                os.close(descriptor)
-                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                channel.send(b"ended %d %d" % (number, code))
-                continue
-            message, parts, _, _ = channel.recvmsg(_REQUEST_BYTES, _socket.CMSG_LEN(_STREAMS * _INT_BYTES))
-            if not message:
-                os._exit(0)
-            number, arguments = marshal.loads(message)
-            streams = [int.from_bytes(parts[0][2][at : at + _INT_BYTES], sys.byteorder) for at in (0, 4, 8)]
-            pid = os.fork()
-            if pid == 0:
-                for target, stream in enumerate(streams):
-                    os.dup2(stream, target)
-                confine.close_others(plan["entered"])
-                _run(plan, arguments)
-            for stream in streams:
-                os.close(stream)
-            handle = os.pidfd_open(pid)
-            runs[handle] = number, pid
-            ready.register(handle, select.POLLIN)
-            channel.send(b"began %d %d" % (number, pid))
+    # Nobody has given it the descriptors.
+    plan["entered"] = mounts.descriptors(plan["mounts"])
+    _run(plan, sys.argv[2:])
 
 
 def _run(plan: "dict[str, Any]", arguments: "list[str]") -> None:
     """Run the solution, and end as it ended."""
-    streams = [_stream(plan, 1), _stream(plan, 2)]
+    streams = [stream_for(plan, 1), stream_for(plan, 2)]
     pipes = [os.pipe(), os.pipe()]
     gate = os.pipe()
     child = os.fork()
@@ -248,7 +199,7 @@ def _run(plan: "dict[str, Any]", arguments: "list[str]") -> None:
 
     def stop() -> None:
         exceeded.append(True)
-        _kill(child)
+        kill_group(child)
 
     copy = os.open(f"{plan['runs']}.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for _, writing in pipes:
@@ -258,16 +209,14 @@ def _run(plan: "dict[str, Any]", arguments: "list[str]") -> None:
     for pump in pumps:
         _thread.start_new_thread(pump.run, ())
     for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
-        _signal.signal(number, lambda number, _frame: _kill(child, number))
+        _signal.signal(number, lambda number, _frame: kill_group(child, number))
     _announce(plan["starts"], child)
     os.write(gate[1], b"\n")
     _, status, usage = os.wait4(child, 0)
     while not all(pump.is_empty() for pump in pumps):
         time.sleep(_LOOK_S)
-    code = os.waitstatus_to_exitcode(status)
-    if plan["layers"] and code - 128 in range(1, _signal.NSIG):
-        code = 128 - code
-    facts = (os.getpid(), code, usage.ru_maxrss // 1024, _needed_at_start(plan) // _MEGABYTE)
+    code = exit_code(plan, status)
+    facts = (os.getpid(), code, usage.ru_maxrss // 1024, needed_at_start(plan) // _MEGABYTE)
     record = b'{"pid": %d, "code": %d, "peak_mb": %d, "needs_mb": %d' % facts
     record += b', "exceeded": "%s"}\n' % (b"output" if exceeded else b"")
     with open(plan["runs"], "ab", buffering=0) as file:
@@ -280,7 +229,13 @@ def _run(plan: "dict[str, Any]", arguments: "list[str]") -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _stream(plan: "dict[str, Any]", number: int) -> int:
+def exit_code(plan: "dict[str, Any]", status: int) -> int:
+    """How the solution ended: its exit code, negative for a signal, which a sandbox passes on as a code."""
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if plan["layers"] and code - 128 in range(1, _signal.NSIG) else code
+
+
+def stream_for(plan: "dict[str, Any]", number: int) -> int:
     """Where a stream of the solution goes. Never the pipe for results, where it would be read as results."""
     if os.fstat(number).st_ino == plan["results"]:
         return os.open(os.devnull, os.O_WRONLY)
@@ -309,12 +264,17 @@ def _become_solution(
     os.setsid()
     os.dup2(pipes[0][1], 1)
     os.dup2(pipes[1][1], 2)
+    execute(plan, arguments)
+
+
+def execute(plan: "dict[str, Any]", arguments: "list[str]") -> None:
+    """Become the solution, with the first three descriptors of this process, which has one thread."""
     confine.close_others(plan["entered"])
     os.chdir(plan["directory"])
     prefix, command = confine.entering(plan["prefix"], plan["entered"]), [*plan["command"], *arguments]
     if not plan["layers"]:
         # Whoever kills the launcher means the solution. (bubblewrap sees to it itself.)
-        _LIBRARY.prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+        _ctypes.call_function(_PRCTL, (_PR_SET_PDEATHSIG, int(_signal.SIGKILL), 0, 0, 0))
     confining = len(plan["confining"])
     try:
         if prefix[:confining] == plan["confining"]:
@@ -329,7 +289,7 @@ def _become_solution(
         os._exit(end.code if isinstance(end.code, int) else 1)
 
 
-def _kill(child: int, number: int = _signal.SIGKILL) -> None:
+def kill_group(child: int, number: int = _signal.SIGKILL) -> None:
     """Signal the solution's process group; it may be gone."""
     try:
         os.killpg(child, number)
@@ -337,7 +297,7 @@ def _kill(child: int, number: int = _signal.SIGKILL) -> None:
         return
 
 
-def _needed_at_start(plan: "dict[str, Any]") -> int:
+def needed_at_start(plan: "dict[str, Any]") -> int:
     """How much memory an ELF program takes before it runs, in bytes; 0 for anything else.
 
     Beyond RLIMIT_AS the kernel ends such a program with SIGSEGV or SIGKILL, and nothing says why.

@@ -31,6 +31,7 @@ _PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_CONFIG")
 see docs/testing.md."""
 CONFINE = Path(__file__).with_name("confine.py")
 LAUNCH = Path(__file__).with_name("launch.py")
+SERVE = Path(__file__).with_name("serve.py")
 HOST = Path(__file__).with_name("host.py")
 GRADE = Path(__file__).with_name("grade.py")
 CONFINING = (sys.executable, "-I", "-S", str(CONFINE))

@@ -3,7 +3,7 @@
     confine   joins the control groups, enters the submission's tree of mounts, sets resource limits, drops root
       bwrap     creates the namespaces and the file system in them; waits
         bwrap     the first process of the new PID namespace: reaps orphans
-          prlimit -> the solution
+          the solution, by way of prlimit where other sandboxes have the same user
 
 Each process that is started gets new user, PID, mount, network, IPC, UTS and cgroup namespaces. So two nodes of one
 submission share no files, ports, sockets, signals or memory; they have only their pipes to the harness.
@@ -31,7 +31,7 @@ from subcli.judge.process import mounts
 from subcli.judge.process.confine import ENTER
 from subcli.judge.process.starter import Plans, StartPlan, clean_environment, confining
 from subcli.judge.sandbox.groups import Allowance, Groups, remove_groups
-from subcli.judge.sandbox.identity import next_user, node_option
+from subcli.judge.sandbox.identity import next_user, node_option, nodes_are_apart
 from subcli.judge.sandbox.root import INNER, SCRATCH, RootFiles, write_facts, write_hosts
 from subcli.judge.sandbox.syscalls import compiled
 from subcli.judge.sandbox.view import unreachable, view_for
@@ -99,8 +99,13 @@ class BubblewrapStarter:
         groups: list[str] = []
         try:
             outer = [f"--open-files={OPEN_FILES}", "--locked-memory=65536"]
-            if user is not None:
-                outer.append(f"--tasks={tasks}")
+            within: list[str] = []
+            if user is not None and nodes_are_apart(user):
+                # No other sandbox has the same user, so these are limits of this one. bubblewrap's processes count.
+                outer += [f"--tasks={own_tasks + LAYERS}", f"--pending-signals={_PENDING_SIGNALS}"]
+            else:
+                outer += [f"--tasks={tasks}"] if user is not None else []
+                within = _inside(own_tasks)
             if shared:
                 outer.append(ENTER)
             program = [self.program]
@@ -125,7 +130,7 @@ class BubblewrapStarter:
                 if is_hosted:
                     # No signal from inside reaches the first process, and what it leaves ends with it.
                     words.append("--as-pid-1")
-                words += ["--", *_inside(own_tasks)]
+                words += ["--", *within]
                 return StartPlan(tuple(words), environment, str(workspace), LAYERS, shared)
 
             # A build writes its results to the workspace, where the runs find them. A run cannot write there, so that
@@ -147,7 +152,7 @@ _NAMESPACES: Final = (
 
 
 def _inside(tasks: int) -> list[str]:
-    """A command prefix inside the sandbox. There the limits are of this sandbox, not of all that the user runs."""
+    """A command prefix inside the sandbox. There the limits are of this sandbox, not of all that this user runs."""
     prlimit = shutil.which("prlimit")
     limits = {"nproc": tasks, "sigpending": _PENDING_SIGNALS}
     return [prlimit, *(f"--{name}={limit}:{limit}" for name, limit in limits.items()), "--"] if prlimit else []

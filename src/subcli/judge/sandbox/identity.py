@@ -26,7 +26,12 @@ _numbers = itertools.count()
 
 def node_option(user: int) -> str:
     """How `confine` is told the user of a node of this submission; there may be no more than the submission's own."""
-    return f"--apart={user}" if user in _HIGH and _is_mapped(_APART) else f"--user={user}"
+    return f"--apart={user}" if nodes_are_apart(user) else f"--user={user}"
+
+
+def nodes_are_apart(user: int) -> bool:
+    """Whether each node of this submission has a user of its own, so that a limit of its user is one of that node."""
+    return user in _HIGH and _is_mapped(_APART)
 
 
 def next_user() -> int | None:

@@ -94,7 +94,8 @@ class RootFiles:
 
     def over_shared(self, bind: str, size: int) -> list[str]:
         """What each sandbox adds to what is shared. The arguments are those of `alone`."""
-        words = ["--ro-bind", _TREE, "/", "--dev-bind", _DEV, "/dev", *self._proc(_FACTS), *_scratch(size)]
+        # For each that it mounts, bubblewrap reads the list of all that are there: the many of /proc come first.
+        words = ["--ro-bind", _TREE, "/", *self._proc(_FACTS), "--dev-bind", _DEV, "/dev", *_scratch(size)]
         view = self.view
         for path in outermost(map(Path, (*view.shown, *view.uncovered))):
             if _is_scratch(path):

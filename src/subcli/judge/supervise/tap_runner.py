@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from subcli.judge.process.limits import left_behind, out_of_time, over_limit
 from subcli.judge.process.starter import StartPlan, own_environment
 from subcli.judge.process.text import cut, decode_beginning
 from subcli.judge.process.watchdog import Watchdog
-from subcli.judge.supervise.child import Child, Pipe
+from subcli.judge.supervise.child import Child
 from subcli.judge.supervise.live_output import TURN_S
 from subcli.judge.supervise.results import Results
 from subcli.judge.supervise.runs import Run, Runs
@@ -57,7 +57,9 @@ class TapRun:
         self._results = results
         self._scratch = scratch
         self._memory_mb = memory_mb
-        self._runs = Runs(scratch)
+        self._runs = Runs(scratch, self._wake)
+        self._is_awake = False
+        self._sleeping: asyncio.Future[None] | None = None
         self._ended = 0
         """Tests that have been reported."""
         self._parser = Parser()
@@ -67,9 +69,9 @@ class TapRun:
     async def run(self, plan: StartPlan, command: tuple[str, ...]) -> str:
         """Run all tests on a solution that `command` starts. Returns the verdict: passed, failed or error."""
         scratch = self._scratch
-        pipe = await Pipe.open()
+        output = _Output(self._wake)
         try:
-            results = os.fstat(pipe.writing).st_ino
+            results = os.fstat(output.writing).st_ino
             on_start = self._watchdog.exempt_from_reaping
             solution = self._runs.prepare(
                 plan, command, self._problem.limits, results, on_start, self._watchdog.trust_launcher
@@ -78,19 +80,19 @@ class TapRun:
                 self._command(),
                 directory=self._problem.root / self._problem.tests,
                 environment={**own_environment(scratch), SOLUTION_VARIABLE: str(solution)},
-                stdout=pipe.writing,
+                stdout=output.writing,
             )
         except BaseException:
-            pipe.close()
+            output.close()
             self._runs.close()
             raise
-        pipe.close_writing()
+        output.close_writing()
         self._watchdog.trust(child.pid, with_launchers=True)
         self._watchdog.begin(self._problem.limits.test_seconds)
         self._began = time.monotonic()
         telling = None if self._results.printed is None else asyncio.create_task(self._keep_telling())
         try:
-            if not await self._follow(pipe, child):
+            if not await self._follow(output, child):
                 child.kill()
             code = await child.wait()
             await self._take(self._parser.finish())
@@ -100,61 +102,74 @@ class TapRun:
             self._watchdog.end()
             child.kill()
             child.close()
-            pipe.close()
+            output.close()
             self._runs.close()
         return await self._verdict(code, child.log)
 
     def _command(self) -> list[str]:
         return [sys.executable if word == "{python}" else word for word in self._problem.command]
 
-    async def _follow(self, pipe: Pipe, child: Child) -> bool:
+    async def _follow(self, output: _Output, child: Child) -> bool:
         """Take results until the command ends. Returns False if the submission ran out of time instead."""
-        stream = pipe.reader
         over = asyncio.create_task(self._watchdog.submission_over.wait())
         exited = asyncio.create_task(child.wait())
-        reading = asyncio.create_task(stream.read(_CHUNK))
-        starting = asyncio.create_task(self._runs.waiting())
+        for task in (over, exited):
+            task.add_done_callback(lambda _: self._wake())
         lines = _Lines()
         try:
             while not over.done():
-                watched = {reading, over, starting} | (set() if exited.done() else {exited})
-                ready, _ = await asyncio.wait(
-                    watched, timeout=self._flush_after_s(), return_when=asyncio.FIRST_COMPLETED
-                )
-                if starting in ready and not pipe.unread:
-                    # What the event loop has read reaches `reading` in its next round.
-                    await asyncio.sleep(0)
-                    if not reading.done():
-                        self._begin(starting.result())
-                        starting = asyncio.create_task(self._runs.waiting())
-                        continue
-                if reading in ready or starting in ready:
-                    data = await reading
-                    for line in lines.split(data):
-                        items = self._parser.feed(line)
-                        self._tell_lines(self._parser.take_fresh())
-                        await self._take(items)
-                    if not data:
-                        return True
-                    reading = asyncio.create_task(stream.read(_CHUNK))
-                elif not ready:
-                    await self._take(self._parser.flush())
-                    if exited.done():
-                        # Another process holds the pipe open; the command itself has said everything.
-                        return True
+                data = output.read()
+                if data is None:
+                    # All that was printed before a run began has been read: it is clear which test it belongs to.
+                    run = self._runs.next_waiting()
+                    if run is not None:
+                        self._begin(run)
+                    elif not await self._woken():
+                        await self._take(self._parser.flush())
+                        if exited.done():
+                            # Another process holds the pipe open; the command itself has said everything.
+                            return True
+                    continue
+                for line in lines.split(data):
+                    items = self._parser.feed(line)
+                    self._tell_lines(self._parser.take_fresh())
+                    await self._take(items)
+                if not data:
+                    return True
             return False
         finally:
-            for task in (over, exited, reading, starting):
+            for task in (over, exited):
                 task.cancel()
+
+    def _wake(self) -> None:
+        """There may be something to do."""
+        self._is_awake = True
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._sleeping is not None and not self._sleeping.done():
+            self._sleeping.set_result(None)
+
+    async def _woken(self) -> bool:
+        """Wait until there may be something to do; False if it has been silent for long enough."""
+        if not self._is_awake:
+            loop = asyncio.get_running_loop()
+            self._sleeping = loop.create_future()
+            timer = loop.call_later(self._flush_after_s(), self._rouse)
+            try:
+                await self._sleeping
+            finally:
+                timer.cancel()
+        was_woken, self._is_awake = self._is_awake, False
+        return was_woken
 
     def _begin(self, run: Run) -> None:
         """Let a run of the solution begin, and end what earlier tests have left."""
         self._end(self._runs.open_before(self._parser.seen))
-        self._watchdog.trust_launcher(run.launcher)
         self._runs.begin(run, self._parser.seen)
 
     def _end(self, runs: list[Run]) -> None:
-        self._watchdog.end_runs({run.launcher: run.session for run in runs})
+        self._watchdog.end_runs({run.pid: run.session for run in runs})
         self._runs.forget(runs)
 
     def _flush_after_s(self) -> float:
@@ -257,6 +272,52 @@ class TapRun:
         await self._results.drain()
         failed = self._results.failed or over or count or self._parser.bailed
         return "failed" if failed else "passed"
+
+
+class _Output:
+    """The pipe that the command prints to. What is unread stays in it, so that a command that prints much waits.
+
+    Args:
+        wake: Called when there is something to read.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._reading, self.writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        self._is_watched = False
+        self._was_seen = False
+        self._is_open = True
+
+    def read(self) -> bytes | None:
+        """What is there now; None if nothing is, and empty at the end."""
+        self._was_seen = False
+        try:
+            return os.read(self._reading, _CHUNK)
+        except BlockingIOError:
+            if not self._is_watched:
+                asyncio.get_running_loop().add_reader(self._reading, self._see)
+                self._is_watched = True
+            return None
+
+    def _see(self) -> None:
+        if self._was_seen:
+            # Whoever reads it is busy, and would be told again and again.
+            asyncio.get_running_loop().remove_reader(self._reading)
+            self._is_watched = False
+        self._was_seen = True
+        self._wake()
+
+    def close_writing(self) -> None:
+        """Close our copy of the write end; as long as it is open, the stream does not end."""
+        if self._is_open:
+            self._is_open = False
+            os.close(self.writing)
+
+    def close(self) -> None:
+        self.close_writing()
+        asyncio.get_running_loop().remove_reader(self._reading)
+        os.close(self._reading)
 
 
 class _Lines:
