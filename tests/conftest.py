@@ -18,6 +18,7 @@ import pytest
 
 from tests.once import once
 from tests.preload import client as preload
+from tests.system.side_by_side import GROUPS
 from tests.unmeasured import UNMEASURED as VARIABLES
 
 if TYPE_CHECKING:
@@ -69,7 +70,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
     return scheduler(config, log)
 
 
-UNMEASURED = {"simulation", "fuzz", "cluster", "test_corpus.py"}
+UNMEASURED = {
+    *("simulation", "fuzz", "cluster", "test_corpus.py"),
+    # Judged by real processes, whose lines others take as well.
+    *("test_build_memory.py", "test_busy_machine.py", "test_fronts.py", "test_isolation.py", "test_pytest.py"),
+    *("test_module.py", "test_module_forging.py", "test_recorder.py", "test_template.py"),
+    # Their commands are not measured anyway.
+    *GROUPS,
+}
+"""Folders and modules that take only lines that the rest takes too."""
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ SLOW = ("time", "memory")
 """Programs that compute until they are stopped."""
 BARE = ("python",)
 """The language that runs without a sandbox too."""
-SAMPLED = ("python", "cpp")
+SAMPLED = ("python", "cpp", "java")
 """Of these, CI runs every third in the sandbox."""
 ALL = os.environ.get("SUBCLI_TEST_CORPUS") == "all"
 
@@ -36,7 +36,7 @@ def cases(language: str, *names: str) -> Iterator[Any]:
 
     They run in the sandbox, as a judge runs them; without one, the explanation is made of the same evidence. So CI runs
     every third of Python in the sandbox too, and none of the slower languages without it. Of C++, whose faults are told
-    as those of C, it runs every third. `make soak` runs them all.
+    as those of C, and of Java, which starts slowly, it runs every third. `make soak` runs them all.
     """
     for number, name in enumerate(names):
         if ALL or language in BARE:
