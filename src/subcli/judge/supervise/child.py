@@ -7,12 +7,9 @@ ever. Here the pipes are separate, so that waiting ends with the process.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
 import subprocess
-import sys
-import termios
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -124,15 +121,31 @@ class Child:
             self._tail.add(data)
 
 
-class Pipe:
+class WriteEnd:
+    """Our copy of the write end of a pipe; as long as it is open, the stream does not end.
+
+    Attributes:
+        writing: The descriptor to hand to a child.
+    """
+
+    def __init__(self, writing: int) -> None:
+        self.writing = writing
+        self._is_open = True
+
+    def close_writing(self) -> None:
+        """Close it, unless that was done."""
+        if self._is_open:
+            self._is_open = False
+            os.close(self.writing)
+
+
+class Pipe(WriteEnd):
     """A pipe whose read end belongs to the event loop."""
 
     def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport, writing: int) -> None:
+        super().__init__(writing)
         self.reader = reader
-        self.writing = writing
-        """The descriptor to hand to a child."""
         self._transport = transport
-        self._is_open = True
 
     @classmethod
     async def open(cls, ends: tuple[int, int] | None = None) -> Pipe:
@@ -147,18 +160,6 @@ class Pipe:
             os.close(writing)
             raise
         return cls(reader, transport, writing)
-
-    @property
-    def unread(self) -> int:
-        """How many bytes were written that the event loop has not read yet."""
-        reading = self._transport.get_extra_info("pipe")
-        return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-    def close_writing(self) -> None:
-        """Close our copy of the write end; as long as it is open, the stream does not end."""
-        if self._is_open:
-            self._is_open = False
-            os.close(self.writing)
 
     def close(self) -> None:
         self.close_writing()

@@ -24,7 +24,7 @@ from subcli.judge.process.limits import left_behind, out_of_time, over_limit
 from subcli.judge.process.starter import StartPlan, own_environment
 from subcli.judge.process.text import cut, decode_beginning
 from subcli.judge.process.watchdog import Watchdog
-from subcli.judge.supervise.child import Child
+from subcli.judge.supervise.child import Child, WriteEnd
 from subcli.judge.supervise.live_output import TURN_S
 from subcli.judge.supervise.results import Results
 from subcli.judge.supervise.runs import Run, Runs
@@ -274,7 +274,7 @@ class TapRun:
         return "failed" if failed else "passed"
 
 
-class _Output:
+class _Output(WriteEnd):
     """The pipe that the command prints to. What is unread stays in it, so that a command that prints much waits.
 
     Args:
@@ -283,11 +283,11 @@ class _Output:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._reading, self.writing = os.pipe()
+        self._reading, writing = os.pipe()
+        super().__init__(writing)
         os.set_blocking(self._reading, False)
         self._is_watched = False
         self._was_seen = False
-        self._is_open = True
 
     def read(self) -> bytes | None:
         """What is there now; None if nothing is, and empty at the end."""
@@ -307,12 +307,6 @@ class _Output:
             self._is_watched = False
         self._was_seen = True
         self._wake()
-
-    def close_writing(self) -> None:
-        """Close our copy of the write end; as long as it is open, the stream does not end."""
-        if self._is_open:
-            self._is_open = False
-            os.close(self.writing)
 
     def close(self) -> None:
         self.close_writing()
