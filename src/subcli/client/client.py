@@ -205,7 +205,7 @@ class Client:
         """Make sure that the server knows groups of users.
 
         Raises:
-            ServerError: it does not; it would show everybody's submissions instead.
+            ServerError: it does not, and would show everybody's submissions instead.
         """
         await self.require_feature("groups", "show the submissions of a group")
 

@@ -26,12 +26,12 @@ def register_groups(user: typer.Typer) -> None:
         common: Common,
         streams: Streams,
         name: Group,
-        users: Annotated[list[str], typer.Argument(metavar="NAME...", help="Users who join.")],
+        users: Annotated[list[str], typer.Argument(metavar="NAME...", help="Users to add.")],
         data_dir: DataDir = None,
         database: Database = None,
         audit_log: AuditLog = None,
     ) -> int:
-        """Make users members of a group; the first makes the group."""
+        """Add users to a group, which is created if necessary."""
         begin(streams, audit_log)
         from subcli.cli.commands.server.user.groups import add as run
 
@@ -48,13 +48,14 @@ def register_groups(user: typer.Typer) -> None:
         streams: Streams,
         name: Group,
         users: Annotated[
-            list[str] | None, typer.Argument(metavar="[NAME]...", help="Users who leave. Default: all, and the group.")
+            list[str] | None,
+            typer.Argument(metavar="[NAME]...", help="Users to remove. Default: all, and with them the group."),
         ] = None,
         data_dir: DataDir = None,
         database: Database = None,
         audit_log: AuditLog = None,
     ) -> int:
-        """Let members leave a group; users and submissions stay."""
+        """Remove users from a group; their accounts are kept."""
         begin(streams, audit_log)
         from subcli.cli.commands.server.user.groups import remove as run
 
